@@ -1,0 +1,124 @@
+package node
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/gateway/admin"
+	"github.com/contender/contender/metashards/clustermap"
+)
+
+// Roles of replicas, as package replica names them.
+const (
+	roleLeader    = "leader"
+	roleFollower  = "follower"
+	roleCandidate = "candidate"
+	roleRemoved   = "removed"
+)
+
+// nodeHealth is what a node tells its peers with every ping, in JSON.
+type nodeHealth struct {
+	Disks []diskHealth `json:"disks"`
+}
+
+// diskHealth says how a disk is. A disk that is in the map and not told of takes no part.
+type diskHealth struct {
+	ID            disk.ID `json:"id"`
+	Failed        bool    `json:"failed,omitempty"`
+	UsedBytes     int64   `json:"used"`
+	LiveBytes     int64   `json:"live"`
+	CapacityBytes int64   `json:"capacity"`
+}
+
+// health tells how this node's disks are.
+func (n *Node) health() []byte {
+	var h nodeHealth
+	for id, d := range n.disks {
+		u := d.Room()
+		h.Disks = append(h.Disks, diskHealth{
+			ID: id, Failed: d.Err() != nil, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes,
+		})
+	}
+	b, err := json.Marshal(h)
+	if err != nil { // cannot be with the types above
+		n.env.Log.Error("the health of the disks cannot be encoded", "error", err)
+	}
+	return b
+}
+
+// remoteHealth keeps what other nodes told last, decoded. It is safe for concurrent use.
+type remoteHealth struct {
+	mu    sync.Mutex
+	nodes map[clustermap.NodeID]heard
+}
+
+type heard struct {
+	raw   []byte
+	disks map[disk.ID]diskHealth
+}
+
+// of returns what a node told of a disk: whether it told of any, and of this one.
+func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h diskHealth, told, listed bool) {
+	if len(raw) == 0 {
+		return h, false, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k, ok := r.nodes[node]
+	if !ok || &k.raw[0] != &raw[0] {
+		var all nodeHealth
+		if err := json.Unmarshal(raw, &all); err != nil {
+			return h, false, false
+		}
+		k = heard{raw, make(map[disk.ID]diskHealth, len(all.Disks))}
+		for _, d := range all.Disks {
+			k.disks[d.ID] = d
+		}
+		if r.nodes == nil {
+			r.nodes = map[clustermap.NodeID]heard{}
+		}
+		r.nodes[node] = k
+	}
+	h, listed = k.disks[id]
+	return h, true, listed
+}
+
+// diskOf returns how a disk is, its own or another node's, and the word for its state.
+func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
+	if d := n.disks[id]; d != nil {
+		u := d.Room()
+		h = diskHealth{ID: id, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes}
+		if d.Err() != nil {
+			return h, stateFailed
+		}
+		return h, admin.StateUp
+	}
+	node, ok := n.directory.NodeOf(id)
+	switch {
+	case !ok || node == n.self():
+		return h, stateMissing
+	case !n.peers.Reachable(node):
+		return h, stateUnreachable
+	}
+	h, told, listed := n.remote.health.of(node, n.peers.Health(node), id)
+	switch {
+	case told && !listed:
+		return h, stateMissing
+	case h.Failed:
+		return h, stateFailed
+	}
+	return h, admin.StateUp
+}
+
+// alive reports whether a disk is believed to serve.
+func (n *Node) alive(id disk.ID) bool {
+	_, state := n.diskOf(id)
+	return state == admin.StateUp
+}
+
+// writable reports whether a disk takes new shards.
+func (n *Node) writable(id disk.ID) bool {
+	h, state := n.diskOf(id)
+	return state == admin.StateUp && (h.CapacityBytes == 0 || h.LiveBytes < h.CapacityBytes/100*fullPercent)
+}

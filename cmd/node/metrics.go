@@ -1,0 +1,78 @@
+package node
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/gateway"
+)
+
+// metrics are what Prometheus reads of a node. Every name begins with contender_.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	received *prometheus.CounterVec
+	sent     *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "contender_s3_requests_total", Help: "S3 requests by operation, status and error code."}, []string{"operation", "status", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "contender_s3_request_seconds", Help: "Time from the request's header to the end of its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"operation"}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "contender_s3_received_bytes_total", Help: "Bytes of bodies received."}, []string{"operation"}),
+		sent:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "contender_s3_sent_bytes_total", Help: "Bytes of bodies sent."}, []string{"operation"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.received, m.sent,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// observe counts one finished request.
+func (m *metrics) observe(o gateway.Observation) {
+	op := string(o.Op)
+	if op == "" {
+		op = "none"
+	}
+	m.requests.WithLabelValues(op, strconv.Itoa(o.Status), o.Code).Inc()
+	m.seconds.WithLabelValues(op).Observe(o.Duration.Seconds())
+	m.received.WithLabelValues(op).Add(float64(o.Received))
+	m.sent.WithLabelValues(op).Add(float64(o.Sent))
+}
+
+// addDisk shows a disk's room and whether it works.
+func (m *metrics) addDisk(d disk.Disk, path string) error {
+	labels := prometheus.Labels{"disk": d.ID().String(), "path": path}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	for _, c := range []prometheus.Collector{
+		gauge("contender_disk_capacity_bytes", "What the disk may fill.", func() float64 { return float64(d.Usage().CapacityBytes) }),
+		gauge("contender_disk_used_bytes", "What segments and state occupy.", func() float64 { return float64(d.Usage().UsedBytes) }),
+		gauge("contender_disk_live_bytes", "What of the segments is still referenced.", func() float64 { return float64(d.Usage().LiveBytes) }),
+		gauge("contender_disk_up", "1 while the disk works, 0 once it is fenced.", func() float64 {
+			if d.Err() != nil {
+				return 0
+			}
+			return 1
+		}),
+	} {
+		if err := m.registry.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/gateway/admin"
+	"github.com/contender/contender/metashards/clustermap"
+	"github.com/contender/contender/metashards/keys"
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/objectlayer/placement"
+)
+
+// fullPercent is how much of a disk may be live bytes before it takes no new shards.
+const fullPercent = 95
+
+// Words for the state of a disk that is not up.
+const (
+	stateMissing     = "missing"
+	stateFailed      = "failed"
+	stateUnreachable = "unreachable"
+)
+
+var _ admin.Source = (*Node)(nil)
+
+// usageTimeout bounds how long a status waits for the ranges' counts.
+const usageTimeout = 2 * time.Second
+
+// Status implements admin.Source.
+func (n *Node) Status(ctx context.Context) (admin.Status, error) {
+	m := n.topology.Map()
+	s := admin.Status{
+		Format: admin.StatusFormat, Version: n.cfg.Version, Cluster: m.Cluster, Policy: m.Policy,
+		Ranges: admin.Ranges{Count: len(m.Ranges), ReplicasWanted: placement.Replicas(m)},
+		Groups: admin.Groups{Count: len(m.Groups)},
+	}
+	whole := true
+	for i := range m.Nodes {
+		node := n.nodeStatus(m, &m.Nodes[i])
+		whole = whole && node.State == admin.StateUp
+		for _, d := range node.Disks {
+			whole = whole && d.State == admin.StateUp
+		}
+		s.Nodes = append(s.Nodes, node)
+	}
+	for i := range m.Ranges {
+		if n.liveReplicas(&m.Ranges[i]) < s.Ranges.ReplicasWanted {
+			s.Ranges.UnderReplicated++
+		}
+	}
+	usage, err := n.wholeUsage(ctx, m)
+	s.BytesBelowPolicy = placement.BelowPolicy(m, usage)
+	if err != nil {
+		n.env.Log.Warn("status: the bytes below policy are not known", "error", err)
+		usage, s.BytesBelowPolicy, whole = nil, admin.BytesUnknown, false
+	}
+	for i := range m.Groups {
+		if placement.InUse(&m.Groups[i], usage) && !n.whole(&m.Groups[i]) {
+			s.Groups.AtRisk++
+		}
+	}
+	s.Healthy = whole && s.Groups.AtRisk == 0 && s.Ranges.UnderReplicated == 0
+	s.Tolerates = admin.Tolerates(placement.Tolerates(m, n.alive, usage))
+	return s, nil
+}
+
+// whole reports whether all disks of a group serve.
+func (n *Node) whole(g *clustermap.Group) bool {
+	return !slices.ContainsFunc(g.Slots, func(s clustermap.Slot) bool { return !n.alive(s.Owner) })
+}
+
+// wholeUsage asks all ranges in which codings and layouts their bytes lie.
+func (n *Node) wholeUsage(ctx context.Context, m *clustermap.Map) (*metapb.Usage, error) {
+	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
+	defer cancel()
+	sum := new(metapb.Usage)
+	for i := range m.Ranges {
+		q, err := atStart(&m.Ranges[i])
+		if err != nil {
+			return nil, err
+		}
+		q.Op = &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}
+		a, err := n.meta.Query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if a.Status != metapb.Status_OK {
+			return nil, fmt.Errorf("usage of range %d: %v", m.Ranges[i].ID, a.Status)
+		}
+		sum.Coded = append(sum.Coded, a.Usage.GetCoded()...)
+	}
+	return sum, nil
+}
+
+// atStart begins a query at the start of a range.
+func atStart(r *clustermap.Range) (*metapb.Query, error) {
+	q := &metapb.Query{Format: 1}
+	if len(r.Start) == 0 {
+		return q, nil
+	}
+	var err error
+	q.Bucket, q.Key, err = keys.ParsePosition(r.Start)
+	return q, err
+}
+
+func (n *Node) nodeStatus(m *clustermap.Map, c *clustermap.Node) admin.Node {
+	out := admin.Node{ID: c.ID.String(), Name: c.Name, S3: c.S3, Peer: c.Peer, State: admin.StateUp, Site: c.Site, Rack: c.Rack, Disks: []admin.Disk{}}
+	if c.ID != n.self() && !n.peers.Reachable(c.ID) {
+		out.State = stateUnreachable
+	}
+	for i := range m.Disks {
+		d := &m.Disks[i]
+		if d.Node != c.ID {
+			continue
+		}
+		h, state := n.diskOf(d.ID)
+		if h.CapacityBytes == 0 {
+			h.CapacityBytes = d.CapacityBytes
+		}
+		out.Disks = append(out.Disks, admin.Disk{
+			ID: d.ID.String(), Path: d.Path, Device: d.Device, State: state, UsedBytes: h.UsedBytes, CapacityBytes: h.CapacityBytes,
+		})
+	}
+	return out
+}
+
+func (n *Node) liveReplicas(r *clustermap.Range) (live int) {
+	for _, x := range r.Replicas {
+		if !x.Learner && n.alive(x.Disk) && n.serves(x.Disk, r.ID) {
+			live++
+		}
+	}
+	return live
+}
+
+// serves reports whether a disk's replica of a range takes part. Of another node's disk nothing more is known here than
+// that it lives.
+func (n *Node) serves(id disk.ID, rangeID uint64) bool {
+	s := n.stores[id]
+	if s == nil {
+		return n.disks[id] == nil
+	}
+	st := s.Status()
+	if st.Err != nil {
+		return false
+	}
+	for _, r := range st.Replicas {
+		if r.Range == rangeID {
+			return r.Err == nil && (r.Role == roleLeader || r.Role == roleFollower || r.Role == roleCandidate)
+		}
+	}
+	return false
+}
+
+// ready returns nil when this node can serve a linearizable read of every range and a durable write of any size, else
+// the reason why not.
+func (n *Node) ready(ctx context.Context) error {
+	if !n.settled.Load() {
+		return errors.New("starting")
+	}
+	if !n.registered() {
+		return errors.New("the disks of this node are not in the cluster map yet")
+	}
+	m := n.topology.Map()
+	for i := range m.Ranges {
+		if err := n.readable(ctx, &m.Ranges[i]); err != nil {
+			return fmt.Errorf("range %d: %w", m.Ranges[i].ID, err)
+		}
+	}
+	policy, err := placement.ParsePolicy(m.Policy)
+	if err != nil {
+		return err
+	}
+	if _, err := placement.Pick(placement.Request{Map: m, Alive: n.writable, Policy: policy}); err != nil {
+		return fmt.Errorf("no place for large objects: %w", err)
+	}
+	return nil
+}
+
+// readable reads something at the start of a range; what the answer says does not matter. A leader that can serve a
+// linearizable read has a majority, so it can commit, too.
+func (n *Node) readable(ctx context.Context, r *clustermap.Range) error {
+	q, err := atStart(r)
+	if err != nil {
+		return err
+	}
+	q.Op = &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{}}
+	_, err = n.meta.Query(ctx, q)
+	return err
+}

@@ -1,0 +1,5 @@
+package disktest
+
+import "testing"
+
+func TestMain(m *testing.M) { VerifyTestMain(m) }

@@ -1,0 +1,5 @@
+//go:build !mutant_flushpos
+
+package local
+
+const mutantFlushPos = false

@@ -1,0 +1,181 @@
+package clustermap
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/contender/contender/disk"
+)
+
+// Delta is what makes one revision of a cluster map another. Applied to any other map than the one it was made from it
+// is refused.
+type Delta struct {
+	Format int    `json:"format"` // of the map, and of the delta itself
+	From   uint64 `json:"from"`   // the revision that it changes
+	To     uint64 `json:"to"`     // the revision that it makes
+	Sum    uint64 `json:"sum"`    // xxh3 of the encoded map that it makes
+
+	Cluster string `json:"cluster"`
+	Region  string `json:"region"`
+	Policy  string `json:"policy"`
+
+	Nodes  *Changes[Node, NodeID]        `json:"nodes,omitempty"`
+	Disks  *Changes[Disk, disk.ID]       `json:"disks,omitempty"`
+	Groups *Changes[Group, disk.GroupID] `json:"groups,omitempty"`
+	Ranges *Changes[Range, uint64]       `json:"ranges,omitempty"`
+}
+
+// Changes says what changes in one list of a map.
+type Changes[T, ID any] struct {
+	Set  []T  `json:"set,omitempty"`  // new, or instead of what has the same id
+	Gone []ID `json:"gone,omitempty"` // removed
+	Null bool `json:"null,omitempty"` // the list becomes null, not one of no elements
+}
+
+// Diff returns what makes one map another. Both must be valid, and the second one newer, or else the delta will be
+// refused. The delta shares its parts with the maps.
+func Diff(before, after *Map) (*Delta, error) {
+	sum, err := after.sum()
+	if err != nil {
+		return nil, err
+	}
+	return &Delta{
+		Format: after.Format, From: before.Revision, To: after.Revision, Sum: sum,
+		Cluster: after.Cluster, Region: after.Region, Policy: after.Policy,
+		Nodes:  diff(before.Nodes, after.Nodes, nodeID, sameNode),
+		Disks:  diff(before.Disks, after.Disks, diskID, func(a, b Disk) bool { return a == b }),
+		Groups: diff(before.Groups, after.Groups, groupID, sameGroup),
+		Ranges: diff(before.Ranges, after.Ranges, rangeID, sameRange),
+	}, nil
+}
+
+// Apply returns the map that the delta makes of m, the same that it was made from, byte for byte as encoded. It is an
+// error if m is of another revision than the delta is for, or if anything else comes out. The result shares with m and
+// the delta what did not change: none of them may be changed any more.
+func (m *Map) Apply(d *Delta) (*Map, error) {
+	if d.Format != Format || d.From != m.Revision || d.To <= d.From {
+		return nil, fmt.Errorf("apply delta to cluster map: it is of format %d and makes revision %d of %d, the map has %d",
+			d.Format, d.To, d.From, m.Revision)
+	}
+	c := &Map{
+		Format: d.Format, Revision: d.To, Cluster: d.Cluster, Region: d.Region, Policy: d.Policy,
+		Nodes:  apply(m.Nodes, d.Nodes, nodeID, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),
+		Disks:  apply(m.Disks, d.Disks, diskID, func(a, b Disk) int { return cmp.Compare(a.ID, b.ID) }),
+		Groups: apply(m.Groups, d.Groups, groupID, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) }),
+		Ranges: apply(m.Ranges, d.Ranges, rangeID, func(a, b Range) int { return bytes.Compare(a.Start, b.Start) }),
+	}
+	sum, err := c.sum()
+	if err != nil {
+		return nil, err
+	}
+	if sum != d.Sum {
+		return nil, fmt.Errorf("apply delta to cluster map: revision %d does not come out as it was", d.To)
+	}
+	return c, nil
+}
+
+// Marshal encodes the delta.
+func (d *Delta) Marshal() ([]byte, error) {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode delta of the cluster map: %w", err)
+	}
+	return b, nil
+}
+
+// UnmarshalDelta decodes a delta; it refuses a newer format.
+func UnmarshalDelta(b []byte) (*Delta, error) {
+	d := new(Delta)
+	if err := json.Unmarshal(b, d); err != nil {
+		return nil, fmt.Errorf("decode delta of the cluster map: %w", err)
+	}
+	if d.Format != Format {
+		return nil, fmt.Errorf("decode delta of the cluster map: format %d, this program knows %d", d.Format, Format)
+	}
+	return d, nil
+}
+
+// sum names the map's content.
+func (m *Map) sum() (uint64, error) {
+	b, err := m.Marshal()
+	return xxh3.Hash(b), err
+}
+
+func sameNode(a, b Node) bool {
+	key := bytes.Equal(a.Key, b.Key) && (a.Key == nil) == (b.Key == nil)
+	a.Key, b.Key = nil, nil
+	return key && reflect.DeepEqual(a, b)
+}
+
+func diff[T any, ID comparable](before, after []T, id func(T) ID, same func(a, b T) bool) *Changes[T, ID] {
+	old := make(map[ID]T, len(before))
+	for _, x := range before {
+		old[id(x)] = x
+	}
+	c := &Changes[T, ID]{Null: after == nil}
+	for _, x := range after {
+		if o, ok := old[id(x)]; !ok || !same(o, x) {
+			c.Set = append(c.Set, x)
+		}
+		delete(old, id(x))
+	}
+	for _, x := range before {
+		if _, ok := old[id(x)]; ok {
+			c.Gone = append(c.Gone, id(x))
+		}
+	}
+	if len(c.Set) == 0 && len(c.Gone) == 0 && (before == nil) == (after == nil) {
+		return nil
+	}
+	return c
+}
+
+func apply[T any, ID comparable](list []T, c *Changes[T, ID], id func(T) ID, compare func(a, b T) int) []T {
+	if c == nil {
+		return list
+	}
+	goes := make(map[ID]bool, len(c.Set)+len(c.Gone))
+	for _, x := range c.Set {
+		goes[id(x)] = true
+	}
+	for _, x := range c.Gone {
+		goes[x] = true
+	}
+	out := make([]T, 0, len(list)+len(c.Set))
+	for _, x := range list {
+		if !goes[id(x)] {
+			out = append(out, x)
+		}
+	}
+	out = append(out, c.Set...)
+	if len(out) == 0 && c.Null {
+		return nil
+	}
+	slices.SortStableFunc(out, compare)
+	return out
+}
+
+func nodeID(n Node) NodeID         { return n.ID }
+func diskID(d Disk) disk.ID        { return d.ID }
+func groupID(g Group) disk.GroupID { return g.ID }
+func rangeID(r Range) uint64       { return r.ID }
+
+func sameGroup(a, b Group) bool {
+	return a.ID == b.ID && a.Epoch == b.Epoch && a.K == b.K && a.M == b.M && a.Closed == b.Closed && sameList(a.Slots, b.Slots)
+}
+
+func sameRange(a, b Range) bool {
+	return a.ID == b.ID && a.Generation == b.Generation && bytes.Equal(a.Start, b.Start) && bytes.Equal(a.End, b.End) &&
+		sameList(a.Replicas, b.Replicas)
+}
+
+// sameList tells null from no elements, as the encoding does.
+func sameList[T comparable](a, b []T) bool {
+	return (a == nil) == (b == nil) && slices.Equal(a, b)
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_floor
+
+package machine
+
+const mutantFloor = false

@@ -1,0 +1,5 @@
+//go:build !mutant_learnervotes
+
+package replica
+
+const mutantLearnerVotes = false

@@ -1,0 +1,5 @@
+//go:build !mutant_payloadmissing
+
+package replica
+
+const mutantPayloadMissing = false

@@ -1,0 +1,329 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/keys"
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/replica"
+	"github.com/contender/contender/metashards/transport"
+)
+
+// Core is all replicas of one disk. One goroutine at a time, but for ServeRows, ServePayload and ServeRelease, and the
+// views that it hands out.
+type Core struct {
+	opt       Options
+	snapshots *replica.Snapshots
+	members   []*member // ascending by range
+	byRange   map[uint64]*member
+	dirty     []*member
+
+	sequence uint64 // of proposals
+	mark     uint64 // of rounds of reads
+	full     bool
+	stopped  error // why the store takes no part any more
+	repairs  []repair
+	mending  map[disk.PayloadID]bool
+
+	// The round that is under way.
+	active []*member
+	append disk.Append
+}
+
+// Open loads the replicas of a disk. A replica that is damaged does not stop the others: Status tells of it.
+func Open(opt Options) (*Core, error) {
+	opt = opt.withDefaults()
+	c := &Core{
+		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
+		byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
+	}
+	ranges, err := rangesOf(opt.Disk.State())
+	if err != nil {
+		return nil, fmt.Errorf("open store of disk %s: %w", opt.Disk.ID(), err)
+	}
+	for _, id := range ranges {
+		c.add(id)
+	}
+	return c, nil
+}
+
+// rangesOf lists the ranges that have a replica on a disk.
+func rangesOf(state disk.State) (ids []uint64, err error) {
+	s := state.Snapshot()
+	defer func() {
+		if e := s.Close(); err == nil {
+			err = e
+		}
+	}()
+	span := disk.Span{Lower: []byte{byte(keys.Local)}, Upper: []byte{byte(keys.Local) + 1}}
+	it, err := s.Iter(span.Lower, span.Upper)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := it.Close(); err == nil {
+			err = e
+		}
+	}()
+	for ok := it.First(); ok; {
+		row, err := keys.ParseLocal(it.Key())
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, row.Range)
+		ok = it.SeekGE(keys.LocalSpan(row.Range).Upper)
+	}
+	return ids, it.Err()
+}
+
+// add makes the member of a range that is on the disk, and has it campaign if it is the one that does so at once.
+func (c *Core) add(rangeID uint64) {
+	m := c.enrol(rangeID)
+	c.load(m)
+	if m.replica != nil && m.replica.First() {
+		m.replica.Campaign()
+	}
+}
+
+// load makes a member's replica from the disk.
+func (c *Core) load(m *member) {
+	m.replica, m.err = replica.Load(c.env(), m.rangeID)
+	if m.err == nil {
+		m.span = m.replica.Machine().Descriptor()
+	} else {
+		m.replica = nil
+		c.opt.Logger.Error("replica can't be loaded", "range", m.rangeID, "disk", c.opt.Disk.ID(), "error", m.err)
+		return
+	}
+	c.touch(m)
+}
+
+func (c *Core) env() replica.Env {
+	return replica.Env{
+		Context: c.opt.Context, Disk: c.opt.Disk.ID(), Log: c.opt.Disk.Log(), State: c.opt.Disk.State(),
+		Logger: c.opt.Logger, Proposer: c.opt.Proposer, Snapshots: c.snapshots, Options: c.opt.Replica,
+	}
+}
+
+// touch has the next cycle look at a member.
+func (c *Core) touch(m *member) {
+	if !m.dirty {
+		m.dirty = true
+		c.dirty = append(c.dirty, m)
+	}
+}
+
+// Dirty reports whether there is anything for a cycle to do.
+func (c *Core) Dirty() bool { return c.stopped == nil && (len(c.dirty) > 0 || len(c.repairs) > 0) }
+
+// Tick tells of the passing of one tick.
+func (c *Core) Tick() {
+	if c.stopped != nil {
+		return
+	}
+	if err := c.opt.Disk.Err(); err != nil {
+		c.Stop(err)
+		return
+	}
+	u := c.opt.Disk.Usage()
+	c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
+	for _, m := range c.members {
+		switch {
+		case m.replica != nil:
+			m.replica.Tick()
+			c.touch(m)
+		case m.rest > 0:
+			if m.rest--; m.rest == 0 {
+				c.load(m)
+			}
+		}
+	}
+	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
+		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
+			m.replica.SnapshotEnded(e.To)
+			c.touch(m)
+		}
+	}
+}
+
+func (c *Core) snapshotTicks() int {
+	if n := c.opt.Replica.SnapshotTicks; n > 0 {
+		return n
+	}
+	return 100
+}
+
+// Receive takes in a message of another store.
+func (c *Core) Receive(msg *transport.Message) {
+	m := c.byRange[msg.Range]
+	if c.stopped == nil && m == nil {
+		c.receiveFirst(msg)
+		return
+	}
+	if c.stopped != nil || m.replica == nil {
+		return
+	}
+	if c.replaced(m, msg) {
+		return
+	}
+	c.touch(m)
+	in, err := m.replica.Install(msg)
+	if err == nil && in != nil {
+		err = c.judgeSpan(in.Descriptor)
+	}
+	switch {
+	case err != nil:
+		c.opt.Logger.Warn("snapshot refused", "range", msg.Range, "from", msg.From, "error", err)
+	case in != nil:
+		c.install(m, in)
+	default:
+		m.replica.Step(msg)
+	}
+}
+
+var errOverlap = errors.New("its span overlaps that of another replica here")
+
+// judgeSpan refuses a descriptor whose span belongs, in part, to another replica of this disk, one that is being installed
+// or that can't be read among them.
+func (c *Core) judgeSpan(d *metapb.RangeDescriptor) error {
+	for _, m := range c.members {
+		if m.rangeID == d.Id {
+			continue
+		}
+		o := m.span
+		if m.replica != nil {
+			o = m.replica.Machine().Descriptor()
+		}
+		if o == nil && m.replica == nil && m.err == nil {
+			continue // it only gets its tombstone
+		}
+		if o == nil || keys.Overlap(d.Start, d.End, o.Start, o.End) {
+			return fmt.Errorf("%w: range %d", errOverlap, m.rangeID)
+		}
+	}
+	return nil
+}
+
+// install replaces a replica by a snapshot, beside the core.
+func (c *Core) install(m *member, in *replica.Installation) {
+	c.opt.Logger.Info("snapshot comes", "range", m.rangeID, "disk", c.opt.Disk.ID(), "from", in.Message.From)
+	if m.replica != nil {
+		m.leave()
+	}
+	c.opt.Go(func() {
+		err := in.Run(c.opt.Context, c.opt.Puller)
+		c.opt.Post(func() { c.installed(m, in, err) })
+	})
+}
+
+func (c *Core) installed(m *member, in *replica.Installation, err error) {
+	if err != nil {
+		c.opt.Logger.Warn("snapshot did not arrive", "range", m.rangeID, "disk", c.opt.Disk.ID(), "error", err)
+	}
+	if c.stopped != nil {
+		return
+	}
+	if err != nil && in.First() {
+		c.strike(m) // the leader sends another
+		return
+	}
+	c.load(m)
+	if err == nil && m.replica != nil {
+		m.replica.Step(in.Message)
+	}
+}
+
+// Propose takes in a command. Its Done may be called at once.
+func (c *Core) Propose(p *Proposal) {
+	m, reason := c.find(p.Range)
+	if m == nil {
+		p.refuse(reason, 0, c.stopped)
+		return
+	}
+	m.pending = append(m.pending, p)
+	c.touch(m)
+}
+
+// Read takes in a read. Its Done may be called at once.
+func (c *Core) Read(r *Read) {
+	m, reason := c.find(r.Range)
+	if m == nil {
+		r.refuse(reason, 0, c.stopped)
+		return
+	}
+	m.reads = append(m.reads, r)
+	c.touch(m)
+}
+
+func (c *Core) find(rangeID uint64) (*member, Reason) {
+	m := c.byRange[rangeID]
+	switch {
+	case c.stopped != nil:
+		return nil, Closed
+	case m == nil:
+		return nil, NoReplica
+	case m.replica == nil || m.replica.Failed() != nil:
+		return nil, Unavailable
+	}
+	return m, 0
+}
+
+// TransferLeadership asks for the leadership of a range to go to another disk. It may fail silently.
+func (c *Core) TransferLeadership(rangeID uint64, to disk.ID) error {
+	m, reason := c.find(rangeID)
+	if m == nil {
+		return &Refusal{Reason: reason, Range: rangeID, Err: c.stopped}
+	}
+	c.touch(m)
+	if err := m.replica.TransferLeadership(to); err != nil {
+		return &Refusal{Reason: NotLeader, Range: rangeID, Leader: m.replica.LeaderDisk(), Err: err}
+	}
+	return nil
+}
+
+// Stop ends the store's part in all ranges, for good: its disk is fenced, or it is being closed. Everybody who waits is
+// answered.
+func (c *Core) Stop(cause error) {
+	if c.stopped != nil {
+		return
+	}
+	c.stopped = cause
+	for _, m := range c.members {
+		m.refusePending(Closed, cause)
+		m.refuseReads(Closed, cause)
+		m.dismiss(Closed, Indeterminate, cause)
+		if m.replica != nil {
+			m.replica.Fail(cause)
+			c.farewell(m)
+		}
+	}
+	c.snapshots.Close()
+	c.active, c.dirty, c.repairs = nil, nil, nil
+}
+
+// farewell sends the last word of a leader that has failed: another replica need not wait until it is missed.
+func (c *Core) farewell(m *member) {
+	if msg := m.replica.Farewell(); msg != nil {
+		c.opt.Sender.Send(msg)
+	}
+}
+
+// Drop lets go of the disk without a word to anybody, as the end of the process would. It is for simulations.
+func (c *Core) Drop() { c.snapshots.Close() }
+
+// Stopped returns why the store takes no part any more, nil while it does.
+func (c *Core) Stopped() error { return c.stopped }
+
+// Cycle does everything that is to be done now: it goes through rounds until nothing is left.
+func (c *Core) Cycle(ctx context.Context) {
+	for c.Dirty() {
+		if !c.Begin(ctx) {
+			c.Finish(nil)
+			continue
+		}
+		c.Finish(c.opt.Disk.Log().Sync(ctx))
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_stalereads
+
+package store
+
+const mutantStaleReads = false

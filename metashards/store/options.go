@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/replica"
+	"github.com/contender/contender/metashards/transport"
+)
+
+// Options are what a store stands on, and its measures. The zero value of a measure means its default.
+type Options struct {
+	Disk   disk.Disk
+	Sender transport.Sender
+	Puller transport.Puller
+	Logger *slog.Logger
+	// Now is the clock: range time follows it on leaders.
+	Now func() time.Time
+	// Proposer is a number that no other store and no other life of this one uses: a random one.
+	Proposer uint64
+	// Go runs long work beside the core and returns at once. Context ends the work.
+	Go func(func())
+	// Post has the core call a function, later, on its own goroutine. It never waits and loses nothing.
+	Post func(func())
+	// Context ends work on the disk.
+	Context context.Context
+
+	Replica replica.Options
+	// BatchCommands and BatchBytes bound the commands of one Raft entry; bytes count payloads. Default 256 and 1 MiB.
+	BatchCommands int
+	BatchBytes    int
+	// FullPercent is how full the disk may be before commands with payloads are refused. Default 97.
+	FullPercent int
+	// Snapshots is how many snapshots may be open at once. Default 4.
+	Snapshots int
+	// RetryTicks is how long a replica rests that could not write for want of room. Default 20.
+	RetryTicks int
+	// DeleteDelay is how long the bytes of replaced versions stay. Default: the range machine's.
+	DeleteDelay time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.BatchCommands, 256)
+	set(&o.BatchBytes, 1<<20)
+	set(&o.FullPercent, 97)
+	set(&o.Snapshots, 4)
+	set(&o.RetryTicks, 20)
+	return o
+}

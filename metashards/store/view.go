@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/machine"
+	"github.com/contender/contender/metashards/metapb"
+)
+
+// View is a range at one moment, to be read outside of the core. One goroutine at a time.
+type View struct {
+	core       *Core
+	machine    *machine.Machine
+	descriptor *metapb.RangeDescriptor
+	snapshot   *shared
+	moment     machine.Moment // of the snapshot
+	renewed    bool           // the snapshot is a later one
+}
+
+// shared is a snapshot that several views read.
+type shared struct {
+	disk.Snapshot
+	users atomic.Int32
+}
+
+// share takes a snapshot of now for so many views.
+func (c *Core) share(views int) *shared {
+	s := &shared{Snapshot: c.opt.Disk.State().Snapshot()}
+	s.users.Store(int32(views))
+	return s
+}
+
+// leave closes the snapshot when the last view leaves it.
+func (s *shared) leave() error {
+	if s.users.Add(-1) > 0 {
+		return nil
+	}
+	return s.Close()
+}
+
+// Close ends the view.
+func (v *View) Close() error { return v.snapshot.leave() }
+
+// Answer answers a query. An error is a *disk.Error or a damaged row; the range itself is not to blame.
+//
+// A payload that was dropped after the view was made is no error: the query is answered from a newer view, which is as
+// linearizable, as often as the key is written meanwhile. A payload that is rotten, or missing although its row is
+// still there, is fetched from another replica and written here again.
+func (v *View) Answer(ctx context.Context, q *metapb.Query) (*metapb.Answer, error) {
+	for missed := (disk.PayloadID{}); ; {
+		a, err := v.rows(q)
+		if err != nil {
+			return nil, err
+		}
+		in := a.GetVersion().GetInline()
+		if in == nil || !q.GetGet().GetPayload() {
+			return a, nil
+		}
+		id := disk.PayloadID{Range: in.Range, Term: in.Term, Index: in.Index, N: in.N}
+		a.Payload, err = v.core.opt.Disk.Log().Payload(ctx, id)
+		switch {
+		case err == nil:
+			return a, nil
+		case disk.Is(err, disk.KindNotFound) && id != missed:
+			missed = id
+			if err := v.renew(); err != nil {
+				return nil, err
+			}
+			continue
+		case disk.Is(err, disk.KindNotFound), disk.Is(err, disk.KindCorrupt):
+		default:
+			return nil, err
+		}
+		if a.Payload, err = v.core.mend(ctx, v, id, in.Length, q); err != nil {
+			return nil, err
+		}
+		return a, nil
+	}
+}
+
+// rows answers from the rows alone.
+func (v *View) rows(q *metapb.Query) (*metapb.Answer, error) {
+	if v.renewed {
+		return v.machine.Answer(v.snapshot, q)
+	}
+	return v.moment.Answer(v.snapshot, q)
+}
+
+// renew takes a view of now.
+func (v *View) renew() error {
+	err := v.snapshot.leave()
+	v.snapshot, v.renewed = v.core.share(1), true
+	return err
+}

@@ -1,0 +1,156 @@
+package bucket
+
+import (
+	"context"
+
+	"github.com/contender/contender/metashards"
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/record"
+)
+
+// roundsMax bounds how often a change of a bucket starts again because another came between.
+const roundsMax = 10
+
+const opDelete = "delete bucket"
+
+// Store implements objectlayer.Buckets.
+type Store struct{ r *Resolver }
+
+var _ objectlayer.Buckets = (*Store)(nil)
+
+// New returns a Store.
+func New(r *Resolver) *Store { return &Store{r} }
+
+// Create makes a bucket; KindBucketExists, with the bucket as it is, if the name is taken.
+func (s *Store) Create(ctx context.Context, b objectlayer.Bucket) (objectlayer.Bucket, error) {
+	const op = "create bucket"
+	for range roundsMax {
+		res, err := s.r.system(ctx, op, b.Name, &metapb.Command{Op: &metapb.Command_CreateBucket{
+			CreateBucket: &metapb.CreateBucket{Bucket: &metapb.Bucket{
+				Format: record.Format, Name: b.Name, Owner: b.Owner, Region: b.Region,
+			}},
+		}})
+		if err != nil {
+			return objectlayer.Bucket{}, err
+		}
+		if res.Status == metapb.Status_OK {
+			s.r.remember(res.Bucket)
+			return record.Bucket(res.Bucket), nil
+		}
+		err = record.StatusError(op, b.Name, "", res.Status, res.Detail)
+		if res.Status != metapb.Status_BUCKET_EXISTS {
+			return objectlayer.Bucket{}, err
+		}
+		old, found := s.Get(ctx, b.Name)
+		if found == nil {
+			return old, err
+		}
+		if objectlayer.KindOf(found) != objectlayer.KindNoSuchBucket {
+			return objectlayer.Bucket{}, found
+		}
+	}
+	return objectlayer.Bucket{}, restless(op, b.Name)
+}
+
+// Get reads a bucket, linearizably.
+func (s *Store) Get(ctx context.Context, name string) (objectlayer.Bucket, error) {
+	for range roundsMax {
+		b, err := s.r.fetch(ctx, name)
+		if err != nil {
+			return objectlayer.Bucket{}, err
+		}
+		if !b.Deleting {
+			return record.Bucket(b), nil
+		}
+		if err := s.r.settle(ctx, b); err != nil {
+			return objectlayer.Bucket{}, err
+		}
+	}
+	return objectlayer.Bucket{}, restless("get bucket", name)
+}
+
+// Delete removes an empty bucket for good, and gives up the uploads in it: as on S3, they do not count as content. If
+// another process finishes the deletion that this call began, that is a success.
+func (s *Store) Delete(ctx context.Context, name string) error {
+	begun := uint64(0) // id of the bucket whose deletion this call began
+	for range roundsMax {
+		b, err := s.r.fetch(ctx, name)
+		switch {
+		case begun != 0 && (objectlayer.KindOf(err) == objectlayer.KindNoSuchBucket || err == nil && b.Id != begun):
+			return nil
+		case err != nil:
+			return err
+		case !b.Deleting:
+			if b, err = s.begin(ctx, b); err != nil {
+				return err
+			}
+			if b == nil {
+				continue
+			}
+			begun = b.Id
+		}
+		verdict, err := s.r.finish(ctx, b)
+		if err != nil {
+			return err
+		}
+		switch verdict {
+		case gone:
+			return nil
+		case notEmpty:
+			cleared, err := s.r.clear(ctx, name)
+			if err != nil {
+				return err
+			}
+			if !cleared {
+				return record.Fail(opDelete, objectlayer.KindBucketNotEmpty, name, "", "")
+			}
+		case overtaken: // look again
+		}
+	}
+	return restless(opDelete, name)
+}
+
+// begin marks a bucket as being deleted and returns its new record, nil if another change came between.
+func (s *Store) begin(ctx context.Context, b *metapb.Bucket) (*metapb.Bucket, error) {
+	next := b.CloneVT()
+	next.Deleting = true
+	res, err := s.r.update(ctx, opDelete, next, b.Generation)
+	switch {
+	case err != nil:
+		return nil, err
+	case res.Status == metapb.Status_NO_SUCH_BUCKET, res.Status == metapb.Status_REVISION_MISMATCH:
+		return nil, nil
+	case res.Status != metapb.Status_OK:
+		return nil, record.StatusError(opDelete, b.Name, "", res.Status, res.Detail)
+	}
+	next.Generation = b.Generation + 1
+	return next, nil
+}
+
+// List returns up to limit buckets in order of their names, and whether there are more.
+func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]objectlayer.Bucket, bool, error) {
+	if limit <= 0 {
+		return nil, false, nil
+	}
+	a, err := s.r.store.Query(ctx, &metapb.Query{
+		Format: record.Format, Bucket: metashards.SystemBucket, Key: metapb.BucketKey(prefix),
+		Op: &metapb.Query_ListBuckets{ListBuckets: &metapb.ListBuckets{Prefix: prefix, After: after, Limit: uint32(limit)}},
+	})
+	if err == nil {
+		err = record.StatusError("list buckets", "", "", a.Status, a.Detail)
+	}
+	if err != nil {
+		return nil, false, record.Error("list buckets", "", "", err)
+	}
+	s.r.see(a.Time)
+	bs := make([]objectlayer.Bucket, len(a.Buckets))
+	for i, b := range a.Buckets {
+		bs[i] = record.Bucket(b)
+	}
+	return bs, a.Truncated, nil
+}
+
+func restless(op, name string) error {
+	return record.Fail(op, objectlayer.KindUnavailable, name, "", "other changes of the bucket came between, again and again")
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_outboxlost
+
+package outbox
+
+const mutantOutboxLost = false

@@ -1,0 +1,153 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/clustermap"
+)
+
+// Request asks for a place for one extent.
+type Request struct {
+	Map    *clustermap.Map
+	Alive  func(disk.ID) bool // nil: all are
+	Blob   disk.BlobID
+	Extent uint32
+	Policy Policy
+	// Disks and groups that were tried and failed.
+	ExcludeDisks  []disk.ID
+	ExcludeGroups []disk.GroupID
+}
+
+// Choice is a place for one extent: shard i belongs to slot Slots[i], which disk Disks[i] owns.
+type Choice struct {
+	Group  disk.GroupID
+	Epoch  disk.Epoch
+	Coding Coding
+	Slots  []uint8
+	Disks  []disk.ID
+}
+
+// TooFewError says that no group has enough live slots to keep what the policy's parity promises.
+type TooFewError struct {
+	Policy     Policy
+	Live, Need int // slots of the best group
+}
+
+// Error says how many slots live and how many are needed.
+func (e *TooFewError) Error() string {
+	return fmt.Sprintf("policy %v: the best placement group has %d live disks, a write needs %d", e.Policy, e.Live, e.Need)
+}
+
+// wholeTries is how many groups are looked at by hash before all of them are.
+const wholeTries = 8
+
+// Pick chooses a group with all slots alive, by a hash of blob and extent, so that load spreads evenly. If there is
+// none it takes a smaller slot set of a group with as many live slots as any: fewer data shards, as many parity
+// shards. With no more live slots than parity shards it refuses by a *TooFewError. A policy that asks for fewer shards
+// than the groups have slots gets some slots of one, rotated by blob; one that asks for more gets fewer data shards.
+func Pick(r Request) (Choice, error) {
+	groups := r.Map.Groups
+	if len(groups) == 0 {
+		return Choice{}, &TooFewError{Policy: r.Policy, Need: r.Policy.fixed.M + 1}
+	}
+	var seed [20]byte
+	copy(seed[:], r.Blob[:])
+	seed[16], seed[17], seed[18], seed[19] = byte(r.Extent>>24), byte(r.Extent>>16), byte(r.Extent>>8), byte(r.Extent)
+	h := xxh3.Hash(seed[:])
+	for i := range uint64(wholeTries) {
+		g := &groups[mix(h+i)%uint64(len(groups))]
+		if c := r.coding(g); !r.closed(g) && r.live(g) == len(g.Slots) && len(g.Slots) >= c.K+c.M {
+			return r.choose(g, h), nil
+		}
+	}
+	return r.best(h)
+}
+
+// best looks at all groups and takes one of those where the most shards of the policy find a place.
+func (r Request) best(h uint64) (Choice, error) {
+	var best []*clustermap.Group
+	refused := &TooFewError{Policy: r.Policy, Need: r.Policy.fixed.M + 1}
+	most := 0
+	for i := range r.Map.Groups {
+		g := &r.Map.Groups[i]
+		if r.closed(g) {
+			continue
+		}
+		c, live := r.coding(g), r.live(g)
+		if live < c.M+1 {
+			if live > refused.Live || refused.Live == 0 {
+				refused.Live, refused.Need = live, c.M+1
+			}
+			continue
+		}
+		switch n := min(live, c.K+c.M); {
+		case n > most:
+			best, most = append(best[:0], g), n
+		case n == most:
+			best = append(best, g)
+		}
+	}
+	if len(best) == 0 {
+		return Choice{}, refused
+	}
+	return r.choose(best[h%uint64(len(best))], h), nil
+}
+
+// choose fills a Choice from the live slots of a group.
+func (r Request) choose(g *clustermap.Group, h uint64) Choice {
+	c := Choice{Group: g.ID, Epoch: g.Epoch, Coding: r.coding(g)}
+	live := make([]uint8, 0, len(g.Slots))
+	for i, s := range g.Slots {
+		if r.usable(s.Owner) {
+			live = append(live, uint8(i))
+		}
+	}
+	n := min(len(live), c.Coding.K+c.Coding.M)
+	c.Coding.K = n - c.Coding.M
+	if n < len(live) {
+		start := int(h % uint64(len(live)))
+		live = slices.Concat(live[start:], live[:start])[:n]
+		slices.Sort(live)
+	}
+	c.Slots = live
+	c.Disks = make([]disk.ID, n)
+	for i, s := range live {
+		c.Disks[i] = g.Slots[s].Owner
+	}
+	return c
+}
+
+func (r Request) coding(g *clustermap.Group) Coding {
+	if r.Policy.IsAuto() {
+		return Coding{g.K, g.M}
+	}
+	return r.Policy.fixed
+}
+
+func (r Request) closed(g *clustermap.Group) bool {
+	return g.Closed || slices.Contains(r.ExcludeGroups, g.ID)
+}
+
+func (r Request) usable(id disk.ID) bool {
+	return (r.Alive == nil || r.Alive(id)) && !slices.Contains(r.ExcludeDisks, id)
+}
+
+func (r Request) live(g *clustermap.Group) (n int) {
+	for _, s := range g.Slots {
+		if r.usable(s.Owner) {
+			n++
+		}
+	}
+	return n
+}
+
+// mix spreads neighbouring numbers (the finaliser of SplitMix64).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

@@ -1,0 +1,5 @@
+//go:build !mutant_joinunbound
+
+package trust
+
+const mutantJoinUnbound = false
