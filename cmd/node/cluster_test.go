@@ -101,6 +101,11 @@ func TestGrowth(t *testing.T) {
 			})
 		})
 	})
+	for _, s := range c.nodes {
+		await(t, "every node's map names the leaders", func() bool {
+			return !slices.ContainsFunc(s.topology.Map().Ranges, func(r clustermap.Range) bool { return r.Leader == 0 })
+		})
+	}
 	m := c.nodes[3].topology.Map()
 	for _, s := range c.nodes {
 		await(t, "replicas that left are gone", func() bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/disk/peer"
+	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/trust"
 )
@@ -34,17 +35,14 @@ type remote struct {
 
 // Disk implements disk.Fleet.
 func (n *Node) Disk(id disk.ID) (disk.Store, error) {
-	if d := n.disks[id]; d != nil {
-		if err := d.Err(); err != nil {
-			return nil, disk.Errorf("find", disk.KindFenced, id.String(), err)
-		}
-		return d, nil
-	}
 	node, ok := n.directory.NodeOf(id)
-	if !ok {
+	switch {
+	case n.disks[id] != nil:
+		return n.ownDisk(id)
+	case !ok:
 		return nil, disk.Errorf("find", disk.KindNotFound, id.String(), nil)
 	}
-	if _, state := n.diskOf(id); node == n.self() || !n.alive(id) {
+	if _, state := n.diskOf(id); state != admin.StateUp {
 		return nil, disk.Errorf("find", disk.KindFenced, id.String(), errors.New(state))
 	}
 	return n.remote.disk(n, node, id)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,6 +21,8 @@ const (
 	// growPause is how long the cluster's disks must have been the same before placement groups are laid anew: nodes
 	// seldom come alone.
 	growPause = 2 * time.Second
+	// leaderPause is how long a range must have had the same leader before the map names it.
+	leaderPause = 2 * time.Second
 	// growLagMax is how many entries a learner may miss and count as caught up.
 	growLagMax = 1000
 	// growTimeout bounds one step.
@@ -28,8 +31,16 @@ const (
 
 // growth is what the planner remembers between two looks.
 type growth struct {
-	disks []disk.ID // as the map listed them
-	since time.Time // and since when
+	disks   []disk.ID              // as the map listed them
+	since   time.Time              // and since when
+	judged  uint64                 // the revision of the map that needs no other groups, or can't have them
+	leaders map[uint64]leaderSince // by range
+}
+
+// leaderSince is whose replica leads a range, and since when it is known to.
+type leaderSince struct {
+	disk  disk.ID
+	since time.Time
 }
 
 // grow has placement groups and the replicas of ranges spread over the disks that come, until ctx ends. The node that
@@ -37,7 +48,7 @@ type growth struct {
 func (n *Node) grow(ctx context.Context) {
 	ticker := time.NewTicker(growTick)
 	defer ticker.Stop()
-	var g growth
+	g := growth{leaders: map[uint64]leaderSince{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,7 +74,7 @@ func (n *Node) plan(ctx context.Context, g *growth) {
 	}
 	m := n.topology.Map()
 	for i := range m.Ranges {
-		if err := n.moveReplicas(ctx, m.Ranges[i].ID); err != nil && ctx.Err() == nil {
+		if err := n.moveReplicas(ctx, g, m.Ranges[i].ID); err != nil && ctx.Err() == nil {
 			n.env.Log.Warn("the replicas of a range cannot be moved now", "range", m.Ranges[i].ID, "error", err)
 		}
 	}
@@ -80,10 +91,11 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 	if !slices.Equal(disks, g.disks) {
 		g.disks, g.since = disks, now
 	}
-	if now.Sub(g.since) < growPause {
+	if now.Sub(g.since) < growPause || g.judged == m.Revision {
 		return nil
 	}
 	if _, changed, err := placement.GrowGroups(m); err != nil || !changed {
+		g.judged = m.Revision
 		return err
 	}
 	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
@@ -99,7 +111,7 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 
 // moveReplicas takes the next step that brings the replicas of a range to where they should be, if any, and lets the map
 // show where they are.
-func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
+func (n *Node) moveReplicas(ctx context.Context, g *growth, rangeID uint64) error {
 	m := n.topology.Map()
 	i := slices.IndexFunc(m.Ranges, func(r clustermap.Range) bool { return r.ID == rangeID })
 	if i < 0 {
@@ -110,7 +122,8 @@ func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 		return err
 	}
 	now := rangeOf(report.Range)
-	if now.Generation > m.Ranges[i].Generation {
+	now.Leader = g.hint(&m.Ranges[i], disk.ID(report.Leader), n.env.Clock())
+	if now.Generation > m.Ranges[i].Generation || now.Leader != m.Ranges[i].Leader {
 		if err := n.showRange(ctx, now); err != nil {
 			return err
 		}
@@ -127,6 +140,17 @@ func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	}
 	n.env.Log.Info("the replicas of a range change", "range", rangeID, "add", change.Add, "promote", change.Promote, "demote", change.Demote, "remove", change.Remove, "leave", change.Leave)
 	return n.changeReplicas(ctx, &now, change)
+}
+
+// hint returns which leader the map should name: the one that it names, until another has led for a while.
+func (g *growth) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.ID {
+	if g.leaders[r.ID].disk != leads {
+		g.leaders[r.ID] = leaderSince{leads, now}
+	}
+	if now.Sub(g.leaders[r.ID].since) < leaderPause {
+		return r.Leader
+	}
+	return leads
 }
 
 // rangeReport asks the leader of a range for its descriptor and its replicas' progress.
@@ -189,14 +213,20 @@ func numbers(ids []disk.ID) (out []uint64) {
 	return out
 }
 
-// showRange lets the map show a range as it is, unless the map knows better.
+// showRange lets the map show a range as it is, unless the map knows better. A range without a leader is shown with the one
+// that the map names.
 func (n *Node) showRange(ctx context.Context, r clustermap.Range) error {
 	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
 		i := slices.IndexFunc(m.Ranges, func(x clustermap.Range) bool { return x.ID == r.ID })
-		if i < 0 || m.Ranges[i].Generation >= r.Generation {
+		if i < 0 {
 			return false, nil
 		}
-		m.Ranges[i] = r
+		next := r
+		next.Leader = cmp.Or(r.Leader, m.Ranges[i].Leader)
+		if m.Ranges[i].Generation > r.Generation || m.Ranges[i].Generation == r.Generation && m.Ranges[i].Leader == next.Leader {
+			return false, nil
+		}
+		m.Ranges[i] = next
 		return true, nil
 	})
 }

@@ -19,9 +19,10 @@ import (
 	"github.com/contender/contender/trust"
 )
 
-// Limits of the peer port. Whoever has shown no certificate yet takes one of few places for trust.StrangerTimeout at most.
+// Limits of the peer port. Whoever has shown no certificate yet takes one of few places, for trust.StrangerTimeout at most.
 const (
 	strangersMax      = 256
+	handshakesMax     = 2 * strangersMax // under way: those that have lost their places end soon
 	bytesHeaderTime   = 10 * time.Second
 	bytesServeIdle    = 2 * bytesIdleTime
 	bytesHeaderMax    = 16 << 10
@@ -32,12 +33,13 @@ const (
 // peerService answers other nodes, and whoever wants to become one, on the peer port: the protocol is chosen in the TLS
 // handshake.
 type peerService struct {
-	n         *Node
-	listener  net.Listener
-	bytes     *http.Server
-	handed    *handedListener // connections that carry shards
-	limit     *trust.JoinLimit
-	strangers chan struct{}
+	n          *Node
+	listener   net.Listener
+	bytes      *http.Server
+	handed     *handedListener // connections that carry shards
+	limit      *trust.JoinLimit
+	strangers  strangers
+	handshakes chan struct{}
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -69,7 +71,8 @@ func (n *Node) startPeers(ctx context.Context) error {
 	}
 	s := &peerService{
 		n: n, listener: n.peer, limit: trust.NewJoinLimit(trust.JoinConnections, trust.JoinAdmissions),
-		strangers: make(chan struct{}, strangersMax), handed: newHandedListener(n.peer.Addr()),
+		strangers: strangers{places: strangersMax}, handshakes: make(chan struct{}, handshakesMax),
+		handed: newHandedListener(n.peer.Addr()),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.bytes = &http.Server{
@@ -118,7 +121,8 @@ func (s *peerService) accept() {
 			continue
 		}
 		select {
-		case s.strangers <- struct{}{}:
+		case s.handshakes <- struct{}{}:
+			s.strangers.enter(conn)
 			s.works.Go(func() { s.meet(conn) })
 		default: // it asks again
 			_ = conn.Close()
@@ -130,7 +134,8 @@ func (s *peerService) accept() {
 func (s *peerService) meet(plain net.Conn) {
 	conn := tls.Server(plain, s.n.trust.ServerTLS())
 	protocol, node, err := trust.Handshake(s.ctx, conn)
-	<-s.strangers
+	s.strangers.leave(plain)
+	<-s.handshakes
 	if err != nil {
 		s.n.env.Log.Debug("a stranger at the peer port", "from", plain.RemoteAddr().String(), "error", err)
 		_ = plain.Close()

@@ -107,11 +107,7 @@ func (m *Map) sum() (uint64, error) {
 	return xxh3.Hash(b), err
 }
 
-func sameNode(a, b Node) bool {
-	key := bytes.Equal(a.Key, b.Key) && (a.Key == nil) == (b.Key == nil)
-	a.Key, b.Key = nil, nil
-	return key && reflect.DeepEqual(a, b)
-}
+func sameNode(a, b Node) bool { return reflect.DeepEqual(a, b) }
 
 func diff[T any, ID comparable](before, after []T, id func(T) ID, same func(a, b T) bool) *Changes[T, ID] {
 	old := make(map[ID]T, len(before))
@@ -172,7 +168,7 @@ func sameGroup(a, b Group) bool {
 
 func sameRange(a, b Range) bool {
 	return a.ID == b.ID && a.Generation == b.Generation && bytes.Equal(a.Start, b.Start) && bytes.Equal(a.End, b.End) &&
-		sameList(a.Replicas, b.Replicas)
+		sameList(a.Replicas, b.Replicas) && a.Leader == b.Leader
 }
 
 // sameList tells null from no elements, as the encoding does.

@@ -74,6 +74,8 @@ type Range struct {
 	Start      []byte    `json:"start,omitempty"` // position, see metashards/keys; empty: from the beginning
 	End        []byte    `json:"end,omitempty"`   // exclusive; empty: to the end
 	Replicas   []Replica `json:"replicas"`
+	// Leader is a hint: the disk whose replica led some time ago. Zero: none is known.
+	Leader disk.ID `json:"leader,omitempty"`
 }
 
 // Map is the cluster map.

@@ -5271,7 +5271,9 @@ type RangeReport struct {
 	// What the leader knew lately of the other replicas.
 	Replicas []*ReplicaProgress `protobuf:"bytes,2,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	// The commit index, as the leader knew it lately.
-	Commit        uint64 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`
+	Commit uint64 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`
+	// The disk of the leader, which answers.
+	Leader        uint64 `protobuf:"fixed64,4,opt,name=leader,proto3" json:"leader,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5323,6 +5325,13 @@ func (x *RangeReport) GetReplicas() []*ReplicaProgress {
 func (x *RangeReport) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
+	}
+	return 0
+}
+
+func (x *RangeReport) GetLeader() uint64 {
+	if x != nil {
+		return x.Leader
 	}
 	return 0
 }
@@ -6777,11 +6786,12 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"generation\x18\x10 \x01(\x04R\n" +
 	"generation\x12\x12\n" +
 	"\x04time\x18\x11 \x01(\x04R\x04time\x124\n" +
-	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\"\x9f\x01\n" +
+	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\"\xb7\x01\n" +
 	"\vRangeReport\x128\n" +
 	"\x05range\x18\x01 \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x12>\n" +
 	"\breplicas\x18\x02 \x03(\v2\".contender.meta.v1.ReplicaProgressR\breplicas\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\"\xa1\x01\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\x12\x16\n" +
+	"\x06leader\x18\x04 \x01(\x06R\x06leader\"\xa1\x01\n" +
 	"\x0fReplicaProgress\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\x04R\areplica\x12\x12\n" +
 	"\x04disk\x18\x02 \x01(\x06R\x04disk\x12\x14\n" +

@@ -1898,6 +1898,7 @@ func (m *RangeReport) CloneVT() *RangeReport {
 	r := new(RangeReport)
 	r.Range = m.Range.CloneVT()
 	r.Commit = m.Commit
+	r.Leader = m.Leader
 	if rhs := m.Replicas; rhs != nil {
 		tmpContainer := make([]*ReplicaProgress, len(rhs))
 		for k, v := range rhs {
@@ -6990,6 +6991,12 @@ func (m *RangeReport) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Leader != 0 {
+		i -= 8
+		binary.LittleEndian.PutUint64(dAtA[i:], uint64(m.Leader))
+		i--
+		dAtA[i] = 0x21
+	}
 	if m.Commit != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Commit))
 		i--
@@ -9902,6 +9909,9 @@ func (m *RangeReport) SizeVT() (n int) {
 	}
 	if m.Commit != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Commit))
+	}
+	if m.Leader != 0 {
+		n += 9
 	}
 	n += len(m.unknownFields)
 	return n
@@ -22151,6 +22161,16 @@ func (m *RangeReport) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 4:
+			if wireType != 1 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leader", wireType)
+			}
+			m.Leader = 0
+			if (iNdEx + 8) > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Leader = uint64(binary.LittleEndian.Uint64(dAtA[iNdEx:]))
+			iNdEx += 8
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -8,7 +8,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -41,7 +40,9 @@ func (r *Replica) proposeChange(c *metapb.ChangeReplicas, proposal []byte) ([]by
 		return nil, errChangePending
 	}
 	if r.departs(c) {
-		r.handOverTo(c.Demote)
+		if p := r.successor(c.Demote); p != nil {
+			r.guard(func() { r.node.TransferLeader(p.Id) })
+		}
 		return nil, errChangeLeader
 	}
 	cc := &raftpb.ConfChangeV2{Context: proposal}
@@ -67,23 +68,6 @@ func (r *Replica) proposeChange(c *metapb.ChangeReplicas, proposal []byte) ([]by
 // configuration that is left.
 func (r *Replica) departs(c *metapb.ChangeReplicas) bool {
 	return slices.Contains(c.GetDemote(), uint64(r.env.Disk)) || c.GetLeave() && !r.voter()
-}
-
-// handOverTo has a voter that stays lead, the one that is furthest.
-func (r *Replica) handOverTo(demoted []uint64) {
-	var best, match uint64
-	for _, f := range r.Status().Followers {
-		going := false
-		for _, d := range demoted {
-			going = going || disk.ID(d) == f.Disk
-		}
-		if !going && f.Active && r.votesAs(f.Replica) && (best == 0 || f.Match > match) {
-			best, match = f.Replica, f.Match
-		}
-	}
-	if best != 0 {
-		r.guard(func() { r.node.TransferLeader(best) })
-	}
 }
 
 // confChange returns Raft's change from one descriptor to the next.

@@ -100,12 +100,10 @@ func newInstallation(env Env, m *transport.Message) (*Installation, error) {
 	if d.Id != m.Range {
 		return nil, fmt.Errorf("snapshot of range %d for range %d", d.Id, m.Range)
 	}
-	for _, p := range d.Replicas {
-		if p.Id == m.Raft.GetTo() && disk.ID(p.Disk) == env.Disk {
-			return &Installation{Message: m, Descriptor: d, env: env, id: d.Id, token: token}, nil
-		}
+	if p := member(d, env.Disk); p == nil || p.Id != m.Raft.GetTo() {
+		return nil, fmt.Errorf("snapshot of range %d: %w", d.Id, ErrNotMember)
 	}
-	return nil, fmt.Errorf("snapshot of range %d: %w", d.Id, ErrNotMember)
+	return &Installation{Message: m, Descriptor: d, env: env, id: d.Id, token: token}, nil
 }
 
 // First reports whether there was no replica before.

@@ -104,14 +104,11 @@ func Load(env Env, rangeID uint64) (r *Replica, err error) {
 		env: env, opt: env.Options.withDefaults(), id: rangeID, mach: m, campaigns: true,
 		staged: map[entryID]cached{}, inflight: map[uint64]*inflight{}, heard: map[uint64]disk.ID{},
 	}
-	for _, p := range m.Descriptor().Replicas {
-		if disk.ID(p.Disk) == env.Disk {
-			r.self = p.Id
-		}
-	}
-	if r.self == 0 {
+	p := member(m.Descriptor(), env.Disk)
+	if p == nil {
 		return nil, fmt.Errorf("range %d: %w", rangeID, ErrNotMember)
 	}
+	r.self = p.Id
 	s := m.State()
 	r.store = &storage{
 		ctx: env.Context, log: env.Log, rangeID: rangeID, cache: &r.cache, conf: confState(m.Descriptor()),
@@ -181,42 +178,61 @@ func (r *Replica) guard(fn func()) {
 	fn()
 }
 
-// fail ends the replica's part in the range.
+// fail ends the replica's part in the range, and tells the log.
 func (r *Replica) fail(err error) {
 	if r.failed == nil {
-		if r.role == raft.StateLeader {
-			r.farewell = r.handOver()
-		}
-		r.failed = err
-		r.role, r.lead = raft.StateFollower, 0
 		r.env.Logger.Error("replica failed", "range", r.id, "disk", r.env.Disk, "error", err)
 	}
+	r.Fail(err)
 }
 
-// Fail ends the replica's part in the range, for a reason of its owner.
-func (r *Replica) Fail(err error) { r.fail(err) }
+// Fail ends the replica's part in the range, for a reason of its owner, who tells the log of it.
+func (r *Replica) Fail(err error) {
+	if r.failed != nil {
+		return
+	}
+	if r.role == raft.StateLeader {
+		r.farewell = r.handOver()
+	}
+	r.failed = err
+	r.role, r.lead = raft.StateFollower, 0
+}
 
-// handOver returns a message that has the follower that is furthest campaign at once, so that nobody need wait until it
-// misses the leader; nil if there is none. It is a hint: it may be lost, and the election too.
+// handOver returns a message that has the successor campaign at once, so that nobody need wait until it misses the leader;
+// nil if there is none. It is a hint: it may be lost, and the election too.
 func (r *Replica) handOver() *transport.Message {
-	var best, match uint64
-	r.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		if id != r.self && p.RecentActive && (best == 0 || p.Match > match) && r.votesAs(id) {
-			best, match = id, p.Match
-		}
-	})
-	to := r.diskOf(best)
-	if to == 0 {
+	p := r.successor(nil)
+	if p == nil {
 		return nil
 	}
-	return &transport.Message{Range: r.id, From: r.env.Disk, To: to, Raft: &raftpb.Message{
-		Type: raftpb.MsgTimeoutNow.Enum(), From: new(r.self), To: new(best), Term: new(r.hard.Term),
+	return &transport.Message{Range: r.id, From: r.env.Disk, To: disk.ID(p.Disk), Raft: &raftpb.Message{
+		Type: raftpb.MsgTimeoutNow.Enum(), From: new(r.self), To: new(p.Id), Term: new(r.hard.Term),
 	}}
 }
 
-// votesAs reports whether the replica of an id votes.
-func (r *Replica) votesAs(id uint64) bool {
-	return slices.ContainsFunc(r.mach.Descriptor().Replicas, func(p *metapb.Replica) bool { return p.Id == id && votes(p) })
+// successor returns who should lead instead of this replica: of the voters that were heard of lately, and whose disks are
+// not among those left out, the one that is furthest; nil if there is none.
+func (r *Replica) successor(leftOut []uint64) (best *metapb.Replica) {
+	var match uint64
+	r.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		if id == r.self || !p.RecentActive || best != nil && p.Match <= match {
+			return
+		}
+		if x := r.voting(id); x != nil && !slices.Contains(leftOut, x.Disk) {
+			best, match = x, p.Match
+		}
+	})
+	return best
+}
+
+// voting returns the replica of an id if it votes, nil if not.
+func (r *Replica) voting(id uint64) *metapb.Replica {
+	for _, p := range r.mach.Descriptor().Replicas {
+		if p.Id == id && votes(p) {
+			return p
+		}
+	}
+	return nil
 }
 
 // Farewell returns, once, the last message of a leader that has failed, nil if there is none.
@@ -330,7 +346,7 @@ func (r *Replica) rank() (rank, voters int) {
 }
 
 // voter reports whether this replica votes.
-func (r *Replica) voter() bool { return r.votesAs(r.self) }
+func (r *Replica) voter() bool { return r.voting(r.self) != nil }
 
 // First reports whether this replica is the voter with the lowest id: it campaigns at once when it was loaded.
 func (r *Replica) First() bool {
@@ -350,21 +366,18 @@ func (r *Replica) TransferLeadership(to disk.ID) error {
 	if _, ok := r.Leads(); !ok {
 		return ErrNotLeader
 	}
-	for _, p := range r.mach.Descriptor().Replicas {
-		if disk.ID(p.Disk) == to && votes(p) {
-			r.guard(func() { r.node.TransferLeader(p.Id) })
-			return r.failed
-		}
+	p := member(r.mach.Descriptor(), to)
+	if p == nil || !votes(p) {
+		return ErrNotMember
 	}
-	return ErrNotMember
+	r.guard(func() { r.node.TransferLeader(p.Id) })
+	return r.failed
 }
 
 // Unreachable tells that messages to a replica on a disk are being lost.
 func (r *Replica) Unreachable(to disk.ID) {
-	for _, p := range r.mach.Descriptor().Replicas {
-		if disk.ID(p.Disk) == to && r.failed == nil {
-			r.guard(func() { r.node.ReportUnreachable(p.Id) })
-		}
+	if p := member(r.mach.Descriptor(), to); p != nil && r.failed == nil {
+		r.guard(func() { r.node.ReportUnreachable(p.Id) })
 	}
 }
 

@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -276,12 +277,12 @@ func (j *journey) run(ctx context.Context, attempt func(context.Context, Target,
 	}
 }
 
-// choose returns the disk to try now: where the last answer pointed, at first who led last, then the replicas in turn.
-// The first two may be newer than the map.
+// choose returns the disk to try now: where the last answer pointed, at first who led last, as this router saw it or else as
+// the map says, then the replicas in turn. What the router saw may be newer than the map.
 func (j *journey) choose() disk.ID {
 	id := j.next
 	if id == 0 && !j.asked {
-		id = j.r.leader(j.at.ID)
+		id = cmp.Or(j.r.leader(j.at.ID), j.at.Leader)
 	}
 	j.next, j.asked = 0, true
 	if id != 0 {

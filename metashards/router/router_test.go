@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -330,6 +331,38 @@ func TestAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMapNamesLeader: whoever knows nothing of a range yet asks the leader that the map names, and goes on from there if the
+// map is wrong; what was seen counts for more than the map.
+func TestMapNamesLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := oneRange()
+		m.Ranges[0].Leader = 2
+		leads := disk.ID(2)
+		var asked []disk.ID
+		r := router.New(router.Options{
+			Topology: &topology{m: m, changed: make(chan struct{})}, Clock: router.Wall{},
+			Target: func(id disk.ID) (router.Target, bool) {
+				return target{func(*metapb.Command) (*metapb.Result, error) {
+					asked = append(asked, id)
+					if id != leads {
+						return nil, &store.Refusal{Reason: store.NotLeader, Range: 1, Leader: leads}
+					}
+					return new(metapb.Result), nil
+				}}, true
+			},
+		})
+		for _, now := range []disk.ID{2, 1, 1} {
+			leads = now
+			if _, err := r.Apply(t.Context(), put("k", "id", false, nil), nil); err != nil {
+				t.Error(err)
+			}
+		}
+		if want := []disk.ID{2, 2, 1, 1}; !slices.Equal(asked, want) {
+			t.Errorf("asked %v instead of %v", asked, want)
+		}
+	})
 }
 
 // TestMapArrives: a request waits for the map that has its range.

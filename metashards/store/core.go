@@ -291,6 +291,9 @@ func (c *Core) Stop(cause error) {
 		return
 	}
 	c.stopped = cause
+	if !errors.Is(cause, errClosed) && !errors.Is(cause, context.Canceled) {
+		c.opt.Logger.Error("the store of a disk ends", "disk", c.opt.Disk.ID(), "error", cause)
+	}
 	for _, m := range c.members {
 		m.refusePending(Closed, cause)
 		m.refuseReads(Closed, cause)

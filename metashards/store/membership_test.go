@@ -250,7 +250,8 @@ func TestGetRange(t *testing.T) {
 		if err != nil || a.Status != metapb.Status_OK {
 			t.Fatalf("%v %v", a, err)
 		}
-		if len(a.Range.Range.GetReplicas()) != 3 || len(a.Range.Replicas) != 2 || a.Range.Commit != commit {
+		if len(a.Range.Range.GetReplicas()) != 3 || len(a.Range.Replicas) != 2 || a.Range.Commit != commit ||
+			disk.ID(a.Range.Leader) != g.disks[leader].ID() {
 			t.Errorf("%v, commit index %d", a.Range, commit)
 		}
 		for _, p := range a.Range.Replicas {

@@ -295,7 +295,7 @@ func (s *Store) report(rangeID uint64, to *metapb.RangeReport) {
 		if r.Range != rangeID {
 			continue
 		}
-		to.Commit = r.Commit
+		to.Commit, to.Leader = r.Commit, uint64(r.Disk)
 		for _, f := range r.Followers {
 			to.Replicas = append(to.Replicas, &metapb.ReplicaProgress{
 				Replica: f.Replica, Disk: uint64(f.Disk), Match: f.Match, Lag: f.Lag, Active: f.Active, Replicating: f.State == replica.StateReplicating,
