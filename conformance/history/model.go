@@ -117,7 +117,8 @@ func (w *worker) value() uint64 {
 	return uint64(w.id+1)<<40 | w.next
 }
 
-// Load puts and deletes, by all workers, until the returned function is called. Await and Count may be called meanwhile.
+// Load puts and deletes, by all workers, until the returned function is called, which waits for what is under way: a request
+// that is broken off could still be carried out while Verify reads. Await and Count may be called meanwhile.
 func (m *Model) Load() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -128,7 +129,7 @@ func (m *Model) Load() (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// work puts and deletes until the context ends.
+// work puts and deletes until the context ends, and ends what it has begun.
 func (m *Model) work(ctx context.Context, w *worker) {
 	at := w.id
 	for ctx.Err() == nil && !m.t.Failed() {
@@ -136,7 +137,7 @@ func (m *Model) work(ctx context.Context, w *worker) {
 		if !ok {
 			return // all rest
 		}
-		v, err := m.change(ctx, m.clients[at%len(m.clients)], w, key)
+		v, err := m.change(m.clients[at%len(m.clients)], w, key)
 		switch {
 		case err == nil:
 			w.may[key] = []uint64{v}
@@ -172,8 +173,8 @@ func (w *worker) key() (string, bool) {
 }
 
 // change puts a new value or deletes the key, and returns which value it has then.
-func (m *Model) change(ctx context.Context, c *s3.Client, w *worker, key string) (v uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+func (m *Model) change(c *s3.Client, w *worker, key string) (v uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	if w.rand.IntN(5) == 0 {
 		_, err = c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
