@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -1923,7 +1923,13 @@ type Usage struct {
 	UploadBytes uint64                 `protobuf:"varint,5,opt,name=upload_bytes,json=uploadBytes,proto3" json:"upload_bytes,omitempty"`
 	// The bytes of the extents of all versions and of all parts of uploads, by coding and layout: ascending by k, then m,
 	// then layout, none of zero bytes. Inline payloads are in no extent.
-	Coded         []*CodedBytes `protobuf:"bytes,6,rep,name=coded,proto3" json:"coded,omitempty"`
+	Coded []*CodedBytes `protobuf:"bytes,6,rep,name=coded,proto3" json:"coded,omitempty"`
+	// Not zero: the range was split amid the bucket in the step to this generation of its descriptor, and what lies on
+	// either side was not counted yet: only the sum of both halves is right, and each counter counts modulo 2^64. A
+	// CorrectUsage sets both right.
+	Halved uint64 `protobuf:"varint,7,opt,name=halved,proto3" json:"halved,omitempty"`
+	// The bytes of inline payloads of all versions.
+	InlineBytes   uint64 `protobuf:"varint,8,opt,name=inline_bytes,json=inlineBytes,proto3" json:"inline_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1998,6 +2004,20 @@ func (x *Usage) GetCoded() []*CodedBytes {
 		return x.Coded
 	}
 	return nil
+}
+
+func (x *Usage) GetHalved() uint64 {
+	if x != nil {
+		return x.Halved
+	}
+	return 0
+}
+
+func (x *Usage) GetInlineBytes() uint64 {
+	if x != nil {
+		return x.InlineBytes
+	}
+	return 0
 }
 
 // RangeState is the applied state of a replica, written with every batch of entries that it applies.
@@ -2572,6 +2592,8 @@ type Command struct {
 	//	*Command_PutSystem
 	//	*Command_Batch
 	//	*Command_ChangeReplicas
+	//	*Command_Split
+	//	*Command_CorrectUsage
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2812,6 +2834,24 @@ func (x *Command) GetChangeReplicas() *ChangeReplicas {
 	return nil
 }
 
+func (x *Command) GetSplit() *SplitRange {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Split); ok {
+			return x.Split
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCorrectUsage() *CorrectUsage {
+	if x != nil {
+		if x, ok := x.Op.(*Command_CorrectUsage); ok {
+			return x.CorrectUsage
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -2876,6 +2916,14 @@ type Command_ChangeReplicas struct {
 	ChangeReplicas *ChangeReplicas `protobuf:"bytes,34,opt,name=change_replicas,json=changeReplicas,proto3,oneof"`
 }
 
+type Command_Split struct {
+	Split *SplitRange `protobuf:"bytes,35,opt,name=split,proto3,oneof"`
+}
+
+type Command_CorrectUsage struct {
+	CorrectUsage *CorrectUsage `protobuf:"bytes,36,opt,name=correct_usage,json=correctUsage,proto3,oneof"`
+}
+
 func (*Command_Put) isCommand_Op() {}
 
 func (*Command_Delete) isCommand_Op() {}
@@ -2905,6 +2953,10 @@ func (*Command_PutSystem) isCommand_Op() {}
 func (*Command_Batch) isCommand_Op() {}
 
 func (*Command_ChangeReplicas) isCommand_Op() {}
+
+func (*Command_Split) isCommand_Op() {}
+
+func (*Command_CorrectUsage) isCommand_Op() {}
 
 // Batch is several commands in one: each is judged and answered by itself. It saves rounds (DeleteObjects).
 type Batch struct {
@@ -3830,6 +3882,124 @@ func (x *ChangeReplicas) GetLeave() bool {
 	return false
 }
 
+// SplitRange cuts the range in two at a position, which is the first of the new range. Both have the same replicas, and no
+// row moves. It is the only command of its entry. A range of another generation answers REVISION_MISMATCH with its
+// descriptor; one whose replicas are being exchanged (two configurations count) refuses.
+type SplitRange struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	IfGeneration uint64                 `protobuf:"varint,1,opt,name=if_generation,json=ifGeneration,proto3" json:"if_generation,omitempty"`
+	At           []byte                 `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"` // position codec of package keys
+	// Id of the new range, never used before.
+	NewRange      uint64 `protobuf:"varint,3,opt,name=new_range,json=newRange,proto3" json:"new_range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitRange) Reset() {
+	*x = SplitRange{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitRange) ProtoMessage() {}
+
+func (x *SplitRange) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitRange.ProtoReflect.Descriptor instead.
+func (*SplitRange) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *SplitRange) GetIfGeneration() uint64 {
+	if x != nil {
+		return x.IfGeneration
+	}
+	return 0
+}
+
+func (x *SplitRange) GetAt() []byte {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *SplitRange) GetNewRange() uint64 {
+	if x != nil {
+		return x.NewRange
+	}
+	return 0
+}
+
+// CorrectUsage adds to what a range counts of a bucket, modulo 2^64, after a split amid it. It is refused with
+// REVISION_MISMATCH if the usage is not halved, or by another split than the given one.
+type CorrectUsage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	IfHalved      uint64                 `protobuf:"varint,1,opt,name=if_halved,json=ifHalved,proto3" json:"if_halved,omitempty"`
+	By            *Usage                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectUsage) Reset() {
+	*x = CorrectUsage{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectUsage) ProtoMessage() {}
+
+func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectUsage.ProtoReflect.Descriptor instead.
+func (*CorrectUsage) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *CorrectUsage) GetIfHalved() uint64 {
+	if x != nil {
+		return x.IfHalved
+	}
+	return 0
+}
+
+func (x *CorrectUsage) GetBy() *Usage {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
 // Result answers a Command.
 type Result struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -3844,16 +4014,20 @@ type Result struct {
 	Bucket     *Bucket `protobuf:"bytes,7,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Revision   uint64  `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Range time after the command, microseconds.
-	Time          uint64           `protobuf:"varint,9,opt,name=time,proto3" json:"time,omitempty"`
-	Results       []*Result        `protobuf:"bytes,10,rep,name=results,proto3" json:"results,omitempty"` // of a Batch, in order
-	Range         *RangeDescriptor `protobuf:"bytes,11,opt,name=range,proto3" json:"range,omitempty"`     // as it is after ChangeReplicas
+	Time    uint64    `protobuf:"varint,9,opt,name=time,proto3" json:"time,omitempty"`
+	Results []*Result `protobuf:"bytes,10,rep,name=results,proto3" json:"results,omitempty"` // of a Batch, in order
+	// The range as it is after ChangeReplicas and SplitRange; with WRONG_RANGE, if a range that this store knows owns the
+	// position, that one; with FenceBucket, the range that took the fence.
+	Range *RangeDescriptor `protobuf:"bytes,11,opt,name=range,proto3" json:"range,omitempty"`
+	// The new range of a SplitRange.
+	Split         *RangeDescriptor `protobuf:"bytes,12,opt,name=split,proto3" json:"split,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +4039,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +4052,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Result) GetStatus() Status {
@@ -3958,6 +4132,13 @@ func (x *Result) GetRange() *RangeDescriptor {
 	return nil
 }
 
+func (x *Result) GetSplit() *RangeDescriptor {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
 // Query reads one range, linearizably.
 type Query struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -3979,6 +4160,7 @@ type Query struct {
 	//	*Query_ListOutbox
 	//	*Query_GetUsage
 	//	*Query_GetRange
+	//	*Query_FindSplit
 	Op            isQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3986,7 +4168,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3998,7 +4180,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4193,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Query) GetFormat() uint32 {
@@ -4157,6 +4339,15 @@ func (x *Query) GetGetRange() *GetRange {
 	return nil
 }
 
+func (x *Query) GetFindSplit() *FindSplit {
+	if x != nil {
+		if x, ok := x.Op.(*Query_FindSplit); ok {
+			return x.FindSplit
+		}
+	}
+	return nil
+}
+
 type isQuery_Op interface {
 	isQuery_Op()
 }
@@ -4209,6 +4400,10 @@ type Query_GetRange struct {
 	GetRange *GetRange `protobuf:"bytes,31,opt,name=get_range,json=getRange,proto3,oneof"`
 }
 
+type Query_FindSplit struct {
+	FindSplit *FindSplit `protobuf:"bytes,32,opt,name=find_split,json=findSplit,proto3,oneof"`
+}
+
 func (*Query_Get) isQuery_Op() {}
 
 func (*Query_ListKeys) isQuery_Op() {}
@@ -4233,6 +4428,45 @@ func (*Query_GetUsage) isQuery_Op() {}
 
 func (*Query_GetRange) isQuery_Op() {}
 
+func (*Query_FindSplit) isQuery_Op() {}
+
+// FindSplit asks for the position that cuts what the range holds in two halves, in Answer.split; empty if it can't be cut.
+type FindSplit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindSplit) Reset() {
+	*x = FindSplit{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindSplit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindSplit) ProtoMessage() {}
+
+func (x *FindSplit) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
+func (*FindSplit) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+}
+
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
 type GetRange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4242,7 +4476,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4254,7 +4488,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4267,7 +4501,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 type GetVersion struct {
@@ -4281,7 +4515,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4293,7 +4527,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4306,7 +4540,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -4339,7 +4573,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4351,7 +4585,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4364,7 +4598,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -4416,7 +4650,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4428,7 +4662,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4441,7 +4675,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -4495,7 +4729,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4507,7 +4741,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4520,7 +4754,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -4541,7 +4775,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4553,7 +4787,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4566,7 +4800,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -4604,7 +4838,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4616,7 +4850,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4629,7 +4863,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -4683,7 +4917,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +4929,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +4942,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetBucket) GetName() string {
@@ -4729,7 +4963,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4741,7 +4975,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4754,7 +4988,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -4787,7 +5021,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4799,7 +5033,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4812,7 +5046,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetSystem) GetName() string {
@@ -4834,7 +5068,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4846,7 +5080,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4859,7 +5093,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -4893,7 +5127,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4905,7 +5139,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4918,7 +5152,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -4943,7 +5177,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5189,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5202,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5025,7 +5259,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5037,7 +5271,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5050,7 +5284,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5102,15 +5336,18 @@ type Answer struct {
 	Usage      *Usage        `protobuf:"bytes,15,opt,name=usage,proto3" json:"usage,omitempty"`
 	Generation uint64        `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Range time, microseconds.
-	Time          uint64       `protobuf:"varint,17,opt,name=time,proto3" json:"time,omitempty"`
-	Range         *RangeReport `protobuf:"bytes,18,opt,name=range,proto3" json:"range,omitempty"`
+	Time uint64 `protobuf:"varint,17,opt,name=time,proto3" json:"time,omitempty"`
+	// With WRONG_RANGE: the range that owns the position, if this store knows it.
+	Range *RangeReport `protobuf:"bytes,18,opt,name=range,proto3" json:"range,omitempty"`
+	// A position, of FindSplit.
+	Split         []byte `protobuf:"bytes,19,opt,name=split,proto3" json:"split,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5122,7 +5359,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5135,7 +5372,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5264,6 +5501,13 @@ func (x *Answer) GetRange() *RangeReport {
 	return nil
 }
 
+func (x *Answer) GetSplit() []byte {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
 // RangeReport answers GetRange.
 type RangeReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5280,7 +5524,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5292,7 +5536,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5305,7 +5549,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -5353,7 +5597,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5365,7 +5609,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5378,7 +5622,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -5445,7 +5689,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5457,7 +5701,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5470,7 +5714,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -5545,7 +5789,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5557,7 +5801,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5570,7 +5814,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -5636,7 +5880,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5648,7 +5892,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5661,7 +5905,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -5731,7 +5975,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5743,7 +5987,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5756,7 +6000,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -5778,7 +6022,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5790,7 +6034,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5803,7 +6047,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -5832,7 +6076,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5844,7 +6088,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5857,7 +6101,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -5893,7 +6137,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5905,7 +6149,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5918,7 +6162,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -5956,7 +6200,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5968,7 +6212,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5981,7 +6225,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6029,7 +6273,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6041,7 +6285,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6054,7 +6298,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6081,7 +6325,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6093,7 +6337,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6106,7 +6350,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6137,7 +6381,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6149,7 +6393,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6162,7 +6406,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -6211,7 +6455,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6223,7 +6467,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6236,7 +6480,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -6270,7 +6514,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6282,7 +6526,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6295,7 +6539,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -6506,14 +6750,16 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x01k\x18\x01 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x02 \x01(\rR\x01m\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06layout\x18\x04 \x01(\rR\x06layout\"\xc5\x01\n" +
+	"\x06layout\x18\x04 \x01(\rR\x06layout\"\x80\x02\n" +
 	"\x05Usage\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\x04R\aobjects\x12\x1a\n" +
 	"\bversions\x18\x02 \x01(\x04R\bversions\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x18\n" +
 	"\auploads\x18\x04 \x01(\x04R\auploads\x12!\n" +
 	"\fupload_bytes\x18\x05 \x01(\x04R\vuploadBytes\x123\n" +
-	"\x05coded\x18\x06 \x03(\v2\x1d.contender.meta.v1.CodedBytesR\x05coded\"\xc2\x02\n" +
+	"\x05coded\x18\x06 \x03(\v2\x1d.contender.meta.v1.CodedBytesR\x05coded\x12\x16\n" +
+	"\x06halved\x18\a \x01(\x04R\x06halved\x12!\n" +
+	"\finline_bytes\x18\b \x01(\x04R\vinlineBytes\"\xc2\x02\n" +
 	"\n" +
 	"RangeState\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12#\n" +
@@ -6567,7 +6813,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tif_absent\x18\x02 \x01(\bR\bifAbsent\x12\"\n" +
 	"\rif_match_time\x18\x03 \x01(\x04R\vifMatchTime\x12)\n" +
 	"\x11has_if_match_size\x18\x04 \x01(\bR\x0ehasIfMatchSize\x12\"\n" +
-	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xb3\t\n" +
+	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xb2\n" +
+	"\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -6598,7 +6845,9 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"put_system\x18  \x01(\v2\x1c.contender.meta.v1.PutSystemH\x00R\tputSystem\x120\n" +
 	"\x05batch\x18! \x01(\v2\x18.contender.meta.v1.BatchH\x00R\x05batch\x12L\n" +
-	"\x0fchange_replicas\x18\" \x01(\v2!.contender.meta.v1.ChangeReplicasH\x00R\x0echangeReplicasB\x04\n" +
+	"\x0fchange_replicas\x18\" \x01(\v2!.contender.meta.v1.ChangeReplicasH\x00R\x0echangeReplicas\x125\n" +
+	"\x05split\x18# \x01(\v2\x1d.contender.meta.v1.SplitRangeH\x00R\x05split\x12F\n" +
+	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsageB\x04\n" +
 	"\x02op\"?\n" +
 	"\x05Batch\x126\n" +
 	"\bcommands\x18\x01 \x03(\v2\x1a.contender.meta.v1.CommandR\bcommands\"~\n" +
@@ -6661,7 +6910,15 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\apromote\x18\x03 \x03(\x06R\apromote\x12\x16\n" +
 	"\x06demote\x18\x04 \x03(\x06R\x06demote\x12\x16\n" +
 	"\x06remove\x18\x05 \x03(\x06R\x06remove\x12\x14\n" +
-	"\x05leave\x18\x06 \x01(\bR\x05leave\"\xcd\x03\n" +
+	"\x05leave\x18\x06 \x01(\bR\x05leave\"^\n" +
+	"\n" +
+	"SplitRange\x12#\n" +
+	"\rif_generation\x18\x01 \x01(\x04R\fifGeneration\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\fR\x02at\x12\x1b\n" +
+	"\tnew_range\x18\x03 \x01(\x04R\bnewRange\"U\n" +
+	"\fCorrectUsage\x12\x1b\n" +
+	"\tif_halved\x18\x01 \x01(\x04R\bifHalved\x12(\n" +
+	"\x02by\x18\x02 \x01(\v2\x18.contender.meta.v1.UsageR\x02by\"\x87\x04\n" +
 	"\x06Result\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -6676,7 +6933,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x04time\x18\t \x01(\x04R\x04time\x123\n" +
 	"\aresults\x18\n" +
 	" \x03(\v2\x19.contender.meta.v1.ResultR\aresults\x128\n" +
-	"\x05range\x18\v \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\"\xe6\x06\n" +
+	"\x05range\x18\v \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x128\n" +
+	"\x05split\x18\f \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05split\"\xa5\a\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -6700,8 +6958,11 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\vlist_outbox\x18\x1d \x01(\v2\x1d.contender.meta.v1.ListOutboxH\x00R\n" +
 	"listOutbox\x12:\n" +
 	"\tget_usage\x18\x1e \x01(\v2\x1b.contender.meta.v1.GetUsageH\x00R\bgetUsage\x12:\n" +
-	"\tget_range\x18\x1f \x01(\v2\x1b.contender.meta.v1.GetRangeH\x00R\bgetRangeB\x04\n" +
-	"\x02op\"\n" +
+	"\tget_range\x18\x1f \x01(\v2\x1b.contender.meta.v1.GetRangeH\x00R\bgetRange\x12=\n" +
+	"\n" +
+	"find_split\x18  \x01(\v2\x1c.contender.meta.v1.FindSplitH\x00R\tfindSplitB\x04\n" +
+	"\x02op\"\v\n" +
+	"\tFindSplit\"\n" +
 	"\n" +
 	"\bGetRange\"E\n" +
 	"\n" +
@@ -6764,7 +7025,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x03row\x18\x01 \x01(\fR\x03row\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.contender.meta.v1.OutboxRowR\x05value\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\xf9\x05\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"\x8f\x06\n" +
 	"\x06Answer\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -6786,7 +7047,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"generation\x18\x10 \x01(\x04R\n" +
 	"generation\x12\x12\n" +
 	"\x04time\x18\x11 \x01(\x04R\x04time\x124\n" +
-	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\"\xb7\x01\n" +
+	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\x12\x14\n" +
+	"\x05split\x18\x13 \x01(\fR\x05split\"\xb7\x01\n" +
 	"\vRangeReport\x128\n" +
 	"\x05range\x18\x01 \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x12>\n" +
 	"\breplicas\x18\x02 \x03(\v2\".contender.meta.v1.ReplicaProgressR\breplicas\x12\x16\n" +
@@ -6909,7 +7171,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -6958,38 +7220,41 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*RemoveBucket)(nil),    // 44: contender.meta.v1.RemoveBucket
 	(*PutSystem)(nil),       // 45: contender.meta.v1.PutSystem
 	(*ChangeReplicas)(nil),  // 46: contender.meta.v1.ChangeReplicas
-	(*Result)(nil),          // 47: contender.meta.v1.Result
-	(*Query)(nil),           // 48: contender.meta.v1.Query
-	(*GetRange)(nil),        // 49: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 50: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 51: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 52: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 53: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 54: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 55: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 56: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 57: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 58: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 59: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 60: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 61: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 62: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 63: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 64: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 65: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 66: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 67: contender.meta.v1.ReplicaMessage
-	(*Hello)(nil),           // 68: contender.meta.v1.Hello
-	(*Beat)(nil),            // 69: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 70: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 71: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 72: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 73: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 74: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 75: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 76: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 77: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 78: contender.meta.v1.Failure
+	(*SplitRange)(nil),      // 47: contender.meta.v1.SplitRange
+	(*CorrectUsage)(nil),    // 48: contender.meta.v1.CorrectUsage
+	(*Result)(nil),          // 49: contender.meta.v1.Result
+	(*Query)(nil),           // 50: contender.meta.v1.Query
+	(*FindSplit)(nil),       // 51: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 52: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 53: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 54: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 55: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 56: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 57: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 58: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 59: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 60: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 61: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 62: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 63: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 64: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 65: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 66: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 67: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 68: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 69: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 70: contender.meta.v1.ReplicaMessage
+	(*Hello)(nil),           // 71: contender.meta.v1.Hello
+	(*Beat)(nil),            // 72: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 73: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 74: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 75: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 76: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 77: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 78: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 79: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 80: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 81: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	2,  // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -7008,7 +7273,7 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	7,  // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
 	12, // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
 	11, // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	47, // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	49, // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
 	20, // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
 	5,  // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
 	22, // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
@@ -7028,64 +7293,69 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	45, // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
 	31, // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
 	46, // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	30, // 36: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	13, // 37: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	29, // 38: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	29, // 39: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	16, // 40: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	12, // 41: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	10, // 42: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	36, // 43: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	29, // 44: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	10, // 45: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	21, // 46: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	27, // 47: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	27, // 48: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	0,  // 49: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	13, // 50: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	12, // 51: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	27, // 52: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	47, // 53: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	26, // 54: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	50, // 55: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	51, // 56: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	52, // 57: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	53, // 58: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	54, // 59: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	55, // 60: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	56, // 61: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	57, // 62: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	58, // 63: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	59, // 64: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	60, // 65: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	49, // 66: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	14, // 67: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	13, // 68: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	16, // 69: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	19, // 70: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,  // 71: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	13, // 72: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	61, // 73: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	16, // 74: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	12, // 75: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	27, // 76: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	27, // 77: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	28, // 78: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	62, // 79: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	23, // 80: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	64, // 81: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	26, // 82: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	65, // 83: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	30, // 84: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	30, // 85: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	48, // 86: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	74, // 87: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,  // 88: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	89, // [89:89] is the sub-list for method output_type
-	89, // [89:89] is the sub-list for method input_type
-	89, // [89:89] is the sub-list for extension type_name
-	89, // [89:89] is the sub-list for extension extendee
-	0,  // [0:89] is the sub-list for field type_name
+	47, // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	48, // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	30, // 38: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	13, // 39: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	29, // 40: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	29, // 41: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	16, // 42: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	12, // 43: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	10, // 44: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	36, // 45: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	29, // 46: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	10, // 47: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	21, // 48: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	27, // 49: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	27, // 50: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	23, // 51: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	0,  // 52: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
+	13, // 53: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	12, // 54: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	27, // 55: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	49, // 56: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	26, // 57: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	26, // 58: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	53, // 59: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	54, // 60: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	55, // 61: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	56, // 62: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	57, // 63: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	58, // 64: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	59, // 65: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	60, // 66: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	61, // 67: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	62, // 68: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	63, // 69: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	52, // 70: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	51, // 71: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	14, // 72: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	13, // 73: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	16, // 74: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	19, // 75: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,  // 76: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	13, // 77: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	64, // 78: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	16, // 79: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	12, // 80: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	27, // 81: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	27, // 82: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	28, // 83: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	65, // 84: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	23, // 85: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	67, // 86: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	26, // 87: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	68, // 88: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	30, // 89: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	30, // 90: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	50, // 91: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	77, // 92: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,  // 93: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	94, // [94:94] is the sub-list for method output_type
+	94, // [94:94] is the sub-list for method input_type
+	94, // [94:94] is the sub-list for extension type_name
+	94, // [94:94] is the sub-list for extension extendee
+	0,  // [0:94] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -7117,8 +7387,10 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Command_PutSystem)(nil),
 		(*Command_Batch)(nil),
 		(*Command_ChangeReplicas)(nil),
+		(*Command_Split)(nil),
+		(*Command_CorrectUsage)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[46].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[48].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_ListKeys)(nil),
 		(*Query_ListVersions)(nil),
@@ -7131,6 +7403,7 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Query_ListOutbox)(nil),
 		(*Query_GetUsage)(nil),
 		(*Query_GetRange)(nil),
+		(*Query_FindSplit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -7138,7 +7411,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   77,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
