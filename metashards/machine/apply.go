@@ -244,6 +244,21 @@ func isWrite(c *metapb.Command) bool {
 	return false
 }
 
+// Alone reports whether a command must be the only one of its entry: it replaces the range's descriptor.
+func Alone(c *metapb.Command) bool {
+	switch c.GetOp().(type) {
+	case *metapb.Command_ChangeReplicas, *metapb.Command_Split:
+		return true
+	}
+	return false
+}
+
+// alone reports whether the entry holds this command and no other.
+func (a *applier) alone(k *call) bool {
+	list := a.e.Proposal.GetCommands()
+	return len(list) == 1 && list[0] == k.Command
+}
+
 // neverBelow is what firstNamed says of commands that name nothing first.
 const neverBelow = ^uint64(0)
 
@@ -303,6 +318,10 @@ func (a *applier) carryOut(k *call) (*metapb.Result, error) {
 		return a.putSystem(k, op.PutSystem)
 	case *metapb.Command_ChangeReplicas:
 		return a.changeReplicas(k, op.ChangeReplicas)
+	case *metapb.Command_Split:
+		return a.splitRange(k, op.Split)
+	case *metapb.Command_CorrectUsage:
+		return a.correctUsage(k, op.CorrectUsage)
 	}
 	return invalid("no command that this program knows"), nil
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/contender/contender/disk"
@@ -50,14 +51,14 @@ func (u *bucketRows) write(b disk.Batch, rangeID uint64) error {
 	return set(b, keys.UsageRow(rangeID, u.bucket), u.usage)
 }
 
-// count adds a signed number to a counter of the usage.
+// count adds a signed number to a counter of the usage. One that is halved may fall below zero: it counts modulo 2^64.
 func (u *bucketRows) count(counter *uint64, by uint64, down bool) {
 	u.dirty = true
 	if !down {
 		*counter += by
 		return
 	}
-	if *counter < by {
+	if *counter < by && u.usage.Halved == 0 {
 		u.err = fmt.Errorf("usage of bucket %d is damaged: %d less %d", u.bucket, *counter, by)
 		return
 	}
@@ -68,11 +69,15 @@ func (u *bucketRows) count(counter *uint64, by uint64, down bool) {
 func (u *bucketRows) countVersion(v *metapb.Version, gone bool) {
 	u.count(&u.usage.Versions, 1, gone)
 	u.count(&u.usage.Bytes, v.GetSize(), gone)
+	u.count(&u.usage.KeptBytes, keptBytes(v), gone)
 	u.countBlob(v.GetBlob(), gone)
 	for _, p := range v.GetParts() {
 		u.countBlob(p.GetBlob(), gone)
 	}
 }
+
+// keptBytes returns what a replica keeps of a version: its row and its inline payload.
+func keptBytes(v *metapb.Version) uint64 { return uint64(v.SizeVT()) + v.GetInline().GetLength() }
 
 // judgeFence refuses what was made with other knowledge of the bucket than the range's.
 func judgeFence(f *metapb.Fence, generation uint64, write bool) *metapb.Result {
@@ -130,7 +135,11 @@ func versioningFollows(from, to uint32) bool {
 func (a *applier) empty(bucket uint64) (bool, error) {
 	for _, c := range []keys.Column{keys.Versions, keys.Uploads} {
 		found := false
-		err := scan(a.b, keys.PrefixSpan(c, bucket, nil), func(disk.Row) error {
+		span := clip(keys.PrefixSpan(c, bucket, nil), a.m.descriptor, c)
+		if bytes.Compare(span.Lower, span.Upper) >= 0 {
+			continue
+		}
+		err := scan(a.b, span, func(disk.Row) error {
 			found = true
 			return errStop
 		})

@@ -26,6 +26,7 @@ type failer interface {
 type rig struct {
 	t    failer
 	disk *disktest.Memory
+	id   uint64 // of the range
 	m    *machine.Machine
 
 	time     uint64
@@ -36,9 +37,9 @@ func newRig(t failer) *rig { return newRigOf(t, &metapb.RangeDescriptor{Id: rang
 
 func newRigOf(t failer, d *metapb.RangeDescriptor) *rig {
 	t.Helper()
-	r := &rig{t: t, disk: disktest.NewMemory(1), time: startTime}
+	r := &rig{t: t, disk: disktest.NewMemory(1), id: d.Id, time: startTime}
 	b := r.disk.State().NewBatch()
-	r.check(machine.Bootstrap(b, d, 5, 1, startTime))
+	r.check(machine.Bootstrap(b, d, startTime))
 	r.check(b.Commit())
 	r.load()
 	return r
@@ -56,7 +57,7 @@ func (r *rig) load() {
 	r.t.Helper()
 	s := r.disk.State().Snapshot()
 	defer s.Close()
-	m, err := machine.Load(s, rangeID)
+	m, err := machine.Load(s, r.id)
 	r.check(err)
 	r.m = m
 }
@@ -66,7 +67,7 @@ func (r *rig) entry(commands ...*metapb.Command) machine.Entry {
 	s := r.m.State()
 	p := &metapb.Proposal{Format: 1, Commands: commands, Time: r.time}
 	addLengths(p, commands)
-	return machine.Entry{Range: rangeID, Term: s.AppliedTerm, Index: s.AppliedIndex + 1, Proposal: p}
+	return machine.Entry{Range: r.id, Term: s.AppliedTerm, Index: s.AppliedIndex + 1, Proposal: p}
 }
 
 func addLengths(p *metapb.Proposal, commands []*metapb.Command) {

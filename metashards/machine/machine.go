@@ -79,9 +79,15 @@ func (m *Machine) setFence(b disk.Batch, bucket uint64, f *metapb.Fence) error {
 	return nil
 }
 
-// Bootstrap writes the first rows of a replica of a new range: its descriptor, and a state applied up to an index and
-// term. now is the first range time, in microseconds.
-func Bootstrap(b disk.Batch, d *metapb.RangeDescriptor, appliedIndex, appliedTerm, now uint64) error {
+// A new range begins as if its first entries were applied and truncated already, on every replica alike.
+const (
+	FirstIndex = 10
+	FirstTerm  = 5
+)
+
+// Bootstrap writes the first rows of a replica of a new range that holds nothing yet. now is the first range time, in
+// microseconds. It is an error if the range is there already.
+func Bootstrap(b disk.Batch, d *metapb.RangeDescriptor, now uint64) error {
 	if d.GetId() == 0 {
 		return errors.New("bootstrap a range without id")
 	}
@@ -92,14 +98,18 @@ func Bootstrap(b disk.Batch, d *metapb.RangeDescriptor, appliedIndex, appliedTer
 	if ok {
 		return fmt.Errorf("bootstrap range %d: it is there already", d.Id)
 	}
+	return begin(b, d, &metapb.RangeState{Time: now})
+}
+
+// begin writes the descriptor and the state of a new range. What the state says of the log is filled in here.
+func begin(b disk.Batch, d *metapb.RangeDescriptor, s *metapb.RangeState) error {
 	m := &Machine{rangeID: d.Id}
 	if err := m.SetDescriptor(b, d); err != nil {
 		return err
 	}
-	return m.setState(b, &metapb.RangeState{
-		Format: Format, AppliedIndex: appliedIndex, AppliedTerm: appliedTerm, Time: now,
-		TruncatedIndex: appliedIndex, TruncatedTerm: appliedTerm,
-	})
+	s.Format = Format
+	s.AppliedIndex, s.AppliedTerm, s.TruncatedIndex, s.TruncatedTerm = FirstIndex, FirstTerm, FirstIndex, FirstTerm
+	return m.setState(b, s)
 }
 
 // Load reads the machine of a range. The error is ErrNoRange if there is no replica of it.

@@ -38,6 +38,7 @@ func (h *run) compare(t *rapid.T) {
 			}
 			usage.Versions++
 			usage.Bytes += v.Size
+			usage.KeptBytes += uint64(v.SizeVT()) + v.GetInline().GetLength()
 			refs[string(v.GetBlob().GetId())]++
 			countCoded(v.GetBlob())
 			for _, p := range v.Parts {
@@ -66,6 +67,7 @@ func (h *run) compare(t *rapid.T) {
 		}
 		for _, p := range got.parts[id] {
 			usage.UploadBytes += p.Size
+			usage.KeptBytes += uint64(p.SizeVT())
 			refs[string(p.Blob.Id)]++
 			countCoded(p.Blob)
 		}
@@ -187,7 +189,7 @@ func (u *usage) Same(o *metapb.Usage) bool { return sameUsage(&u.Usage, o) }
 
 func sameUsage(u, o *metapb.Usage) bool {
 	return u.Objects == o.Objects && u.Versions == o.Versions && u.Bytes == o.Bytes && u.Uploads == o.Uploads &&
-		u.UploadBytes == o.UploadBytes && slices.EqualFunc(u.Coded, o.Coded, func(a, b *metapb.CodedBytes) bool {
+		u.UploadBytes == o.UploadBytes && u.KeptBytes == o.KeptBytes && slices.EqualFunc(u.Coded, o.Coded, func(a, b *metapb.CodedBytes) bool {
 		return a.K == b.K && a.M == b.M && a.Layout == b.Layout && a.Bytes == b.Bytes
 	})
 }

@@ -92,6 +92,8 @@ func (x *reading) answer() (*metapb.Answer, error) {
 		return x.inSpan(x.listOutbox)
 	case *metapb.Query_GetRange:
 		return x.inSpan(x.getRange)
+	case *metapb.Query_FindSplit:
+		return x.inSpan(x.findSplit)
 	case *metapb.Query_GetUsage:
 		if op.GetUsage.GetAll() {
 			return x.inSpan(x.wholeUsage)

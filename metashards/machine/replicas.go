@@ -8,8 +8,8 @@ import (
 
 // changeReplicas replaces the range's descriptor. It must be the only command of its entry, as such an entry is a change
 // of Raft's configuration, too.
-func (a *applier) changeReplicas(_ *call, c *metapb.ChangeReplicas) (*metapb.Result, error) {
-	if list := a.e.Proposal.GetCommands(); len(list) != 1 || list[0].GetChangeReplicas() != c {
+func (a *applier) changeReplicas(k *call, c *metapb.ChangeReplicas) (*metapb.Result, error) {
+	if !a.alone(k) {
 		return invalid("a change of replicas among other commands"), nil
 	}
 	d := a.m.descriptor
@@ -64,7 +64,7 @@ func leaveJoint(d *metapb.RangeDescriptor) *metapb.RangeDescriptor {
 }
 
 func addLearner(d *metapb.RangeDescriptor, disk uint64) (*metapb.RangeDescriptor, string) {
-	if disk == 0 || replicaOn(d, disk) != nil {
+	if disk == 0 || ReplicaOn(d, disk) != nil {
 		return nil, "the disk has a replica already"
 	}
 	id := max(d.NextReplica, 1)
@@ -77,7 +77,7 @@ func addLearner(d *metapb.RangeDescriptor, disk uint64) (*metapb.RangeDescriptor
 }
 
 func removeLearner(d *metapb.RangeDescriptor, disk uint64) (*metapb.RangeDescriptor, string) {
-	if r := replicaOn(d, disk); r == nil || !r.Learner {
+	if r := ReplicaOn(d, disk); r == nil || !r.Learner {
 		return nil, "the disk has no learner"
 	}
 	d.Replicas = slices.DeleteFunc(d.Replicas, func(r *metapb.Replica) bool { return r.Disk == disk })
@@ -86,14 +86,14 @@ func removeLearner(d *metapb.RangeDescriptor, disk uint64) (*metapb.RangeDescrip
 
 func exchangeVoters(d *metapb.RangeDescriptor, c *metapb.ChangeReplicas) (*metapb.RangeDescriptor, string) {
 	for _, disk := range c.Promote {
-		r := replicaOn(d, disk)
+		r := ReplicaOn(d, disk)
 		if r == nil || !r.Learner {
 			return nil, "a disk to be promoted has no learner"
 		}
 		r.Learner, r.Incoming = false, true
 	}
 	for _, disk := range c.Demote {
-		r := replicaOn(d, disk)
+		r := ReplicaOn(d, disk)
 		if r == nil || r.Learner || r.Incoming || r.Outgoing {
 			return nil, "a disk to be demoted has no voter"
 		}
@@ -105,7 +105,8 @@ func exchangeVoters(d *metapb.RangeDescriptor, c *metapb.ChangeReplicas) (*metap
 	return d, ""
 }
 
-func replicaOn(d *metapb.RangeDescriptor, disk uint64) *metapb.Replica {
+// ReplicaOn returns the replica that a descriptor names on a disk, nil if it names none.
+func ReplicaOn(d *metapb.RangeDescriptor, disk uint64) *metapb.Replica {
 	for _, r := range d.Replicas {
 		if r.Disk == disk {
 			return r

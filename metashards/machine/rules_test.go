@@ -192,7 +192,7 @@ func TestOldRetryIsUnknown(t *testing.T) {
 	c := r.put("k", 1)
 	r.time += machine.DedupeWindow + 1
 	r.do(unknown, retry(c))
-	if n := r.m.State().AppliedIndex; n != 6 {
+	if n := r.m.State().AppliedIndex; n != machine.FirstIndex+1 {
 		t.Fatalf("applied index %d", n)
 	}
 }
@@ -431,10 +431,11 @@ func TestEntriesThatStopTheReplica(t *testing.T) {
 			}
 		})
 	}
+	at := r.m.State().AppliedIndex + 1
 	b := r.disk.State().NewBatch()
 	defer b.Close()
-	r.check(r.m.ApplyEmpty(b, 1, 6))
-	if err := r.m.ApplyEmpty(b, 1, 6); err == nil {
+	r.check(r.m.ApplyEmpty(b, machine.FirstTerm, at))
+	if err := r.m.ApplyEmpty(b, machine.FirstTerm, at); err == nil {
 		t.Fatal("an empty entry was applied twice")
 	}
 }

@@ -141,7 +141,7 @@ func TestLoadFindsWhatWasWritten(t *testing.T) {
 	if r.m.Descriptor().String() != before.Descriptor().String() || r.m.State().String() != before.State().String() {
 		t.Fatalf("%v %v, was %v %v", r.m.Descriptor(), r.m.State(), before.Descriptor(), before.State())
 	}
-	if s := r.m.State(); s.AppliedIndex != 6 || s.TruncatedIndex != 4 || s.Time != r.time {
+	if s := r.m.State(); s.AppliedIndex != machine.FirstIndex+1 || s.TruncatedIndex != 4 || s.Time != r.time {
 		t.Fatalf("%v", s)
 	}
 	s := r.disk.State().Snapshot()
@@ -151,7 +151,7 @@ func TestLoadFindsWhatWasWritten(t *testing.T) {
 	}
 	again := r.disk.State().NewBatch()
 	defer again.Close()
-	if err := machine.Bootstrap(again, d, 1, 1, 1); err == nil {
+	if err := machine.Bootstrap(again, d, 1); err == nil {
 		t.Fatal("a range was bootstrapped twice")
 	}
 	if err := r.m.SetDescriptor(again, &metapb.RangeDescriptor{Id: rangeID, Start: []byte{1}}); err == nil {
@@ -186,7 +186,7 @@ func TestSpansAndPayloadsCarryARange(t *testing.T) {
 		t.Fatal("the spans miss rows or hold others")
 	}
 	r.check(machine.Payloads(s, r.m.Descriptor(), func(id disk.PayloadID, n uint64) error {
-		if id.Range != rangeID || id.Term != 1 {
+		if id.Range != rangeID || id.Term != machine.FirstTerm {
 			t.Errorf("payload %v", id)
 		}
 		lengths = append(lengths, n)

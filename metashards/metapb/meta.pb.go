@@ -1925,11 +1925,11 @@ type Usage struct {
 	// then layout, none of zero bytes. Inline payloads are in no extent.
 	Coded []*CodedBytes `protobuf:"bytes,6,rep,name=coded,proto3" json:"coded,omitempty"`
 	// Not zero: the range was split amid the bucket in the step to this generation of its descriptor, and what lies on
-	// either side was not counted yet: only the sum of both halves is right, and each counter counts modulo 2^64. A
-	// CorrectUsage sets both right.
+	// either side was not counted yet: each counter counts modulo 2^64, and only the sum of all parts is right. Each part's
+	// own CorrectUsage sets it right.
 	Halved uint64 `protobuf:"varint,7,opt,name=halved,proto3" json:"halved,omitempty"`
-	// The bytes of inline payloads of all versions.
-	InlineBytes   uint64 `protobuf:"varint,8,opt,name=inline_bytes,json=inlineBytes,proto3" json:"inline_bytes,omitempty"`
+	// What the range's replicas keep, each: the rows of versions and parts, encoded, and inline payloads.
+	KeptBytes     uint64 `protobuf:"varint,8,opt,name=kept_bytes,json=keptBytes,proto3" json:"kept_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2013,9 +2013,9 @@ func (x *Usage) GetHalved() uint64 {
 	return 0
 }
 
-func (x *Usage) GetInlineBytes() uint64 {
+func (x *Usage) GetKeptBytes() uint64 {
 	if x != nil {
-		return x.InlineBytes
+		return x.KeptBytes
 	}
 	return 0
 }
@@ -4430,7 +4430,8 @@ func (*Query_GetRange) isQuery_Op() {}
 
 func (*Query_FindSplit) isQuery_Op() {}
 
-// FindSplit asks for the position that cuts what the range holds in two halves, in Answer.split; empty if it can't be cut.
+// FindSplit asks for the position that cuts what the range keeps in two halves, about, in Answer.split; empty if it can't be
+// cut. It reads every row of versions and uploads.
 type FindSplit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -6750,7 +6751,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x01k\x18\x01 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x02 \x01(\rR\x01m\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06layout\x18\x04 \x01(\rR\x06layout\"\x80\x02\n" +
+	"\x06layout\x18\x04 \x01(\rR\x06layout\"\xfc\x01\n" +
 	"\x05Usage\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\x04R\aobjects\x12\x1a\n" +
 	"\bversions\x18\x02 \x01(\x04R\bversions\x12\x14\n" +
@@ -6758,8 +6759,9 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\auploads\x18\x04 \x01(\x04R\auploads\x12!\n" +
 	"\fupload_bytes\x18\x05 \x01(\x04R\vuploadBytes\x123\n" +
 	"\x05coded\x18\x06 \x03(\v2\x1d.contender.meta.v1.CodedBytesR\x05coded\x12\x16\n" +
-	"\x06halved\x18\a \x01(\x04R\x06halved\x12!\n" +
-	"\finline_bytes\x18\b \x01(\x04R\vinlineBytes\"\xc2\x02\n" +
+	"\x06halved\x18\a \x01(\x04R\x06halved\x12\x1d\n" +
+	"\n" +
+	"kept_bytes\x18\b \x01(\x04R\tkeptBytes\"\xc2\x02\n" +
 	"\n" +
 	"RangeState\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12#\n" +

@@ -616,7 +616,7 @@ func (m *Usage) CloneVT() *Usage {
 	r.Uploads = m.Uploads
 	r.UploadBytes = m.UploadBytes
 	r.Halved = m.Halved
-	r.InlineBytes = m.InlineBytes
+	r.KeptBytes = m.KeptBytes
 	if rhs := m.Coded; rhs != nil {
 		tmpContainer := make([]*CodedBytes, len(rhs))
 		for k, v := range rhs {
@@ -3901,8 +3901,8 @@ func (m *Usage) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.InlineBytes != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.InlineBytes))
+	if m.KeptBytes != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.KeptBytes))
 		i--
 		dAtA[i] = 0x40
 	}
@@ -8883,8 +8883,8 @@ func (m *Usage) SizeVT() (n int) {
 	if m.Halved != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Halved))
 	}
-	if m.InlineBytes != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.InlineBytes))
+	if m.KeptBytes != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.KeptBytes))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -14804,9 +14804,9 @@ func (m *Usage) UnmarshalVT(dAtA []byte) error {
 			}
 		case 8:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field InlineBytes", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field KeptBytes", wireType)
 			}
-			m.InlineBytes = 0
+			m.KeptBytes = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return protohelpers.ErrIntOverflow
@@ -14816,7 +14816,7 @@ func (m *Usage) UnmarshalVT(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.InlineBytes |= uint64(b&0x7F) << shift
+				m.KeptBytes |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -20,7 +20,7 @@ func founded(t *testing.T, d *metapb.RangeDescriptor) (*replica.Replica, *diskte
 	t.Helper()
 	m := disktest.NewMemory(2)
 	b := m.State().NewBatch()
-	if err := machine.Bootstrap(b, d, 10, 5, 1); err != nil {
+	if err := machine.Bootstrap(b, d, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Commit(); err != nil {

@@ -27,7 +27,7 @@ func load(t *testing.T) (*replica.Replica, *disktest.Memory) {
 		d.Replicas = append(d.Replicas, &metapb.Replica{Id: i + 1, Disk: i + 1})
 	}
 	b := m.State().NewBatch()
-	if err := machine.Bootstrap(b, d, 10, 5, 1); err != nil {
+	if err := machine.Bootstrap(b, d, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Commit(); err != nil {

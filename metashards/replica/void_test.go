@@ -16,7 +16,7 @@ func TestVoidChange(t *testing.T) {
 	m := disktest.NewMemory(2)
 	b := m.State().NewBatch()
 	d := &metapb.RangeDescriptor{Id: 7, Generation: 1, NextReplica: 2, Replicas: []*metapb.Replica{{Id: 1, Disk: 2}}}
-	if err := machine.Bootstrap(b, d, 10, 5, 1); err != nil {
+	if err := machine.Bootstrap(b, d, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Commit(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/store"
 )
@@ -57,7 +58,7 @@ func Learner(opt Options) (without, with bool, err error) {
 // reads reports whether the node's replica leads and has applied an entry of its term: only then it takes a change.
 func (n *node) reads() bool {
 	s, _ := n.c.Status(n.n)
-	return s.Role == "leader" && s.Applied == s.Last && s.Last > store.BootstrapIndex
+	return s.Role == "leader" && s.Applied == s.Last && s.Last > machine.FirstIndex
 }
 
 // propose hands a command to a store and notes when it is acknowledged.

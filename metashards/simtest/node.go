@@ -167,7 +167,7 @@ func (s sender) judge(m *transport.Message) {
 		return // it promises nothing, and a disk that has no replica yet says it, too
 	}
 	h, ok := s.disk.Log().HardState(m.Range)
-	if ok && m.Raft.GetTerm() > h.Term || !ok && m.Raft.GetTerm() > store.BootstrapTerm {
+	if ok && m.Raft.GetTerm() > h.Term || !ok && m.Raft.GetTerm() > machine.FirstTerm {
 		s.c.fail("store %d speaks in term %d and keeps term %d: %v", s.n, m.Raft.GetTerm(), h.Term, m.Raft)
 	}
 	switch m.Raft.GetType() {

@@ -11,12 +11,6 @@ import (
 	"github.com/contender/contender/metashards/metapb"
 )
 
-// A new range begins as if its first entries were applied and truncated already, on every replica alike.
-const (
-	BootstrapIndex = 10
-	BootstrapTerm  = 5
-)
-
 // Bootstrap founds the replica of a new range on a disk, durably. It is called with the same descriptor and time for each
 // replica of the range, before the disk's store is opened. A replica that is there already, or another one whose span
 // overlaps, is an error.
@@ -41,7 +35,7 @@ func Bootstrap(ctx context.Context, d disk.Disk, desc *metapb.RangeDescriptor, n
 			return fmt.Errorf("bootstrap range %d: %w: range %d", desc.Id, errOverlap, id)
 		}
 	}
-	if err := machine.Bootstrap(b, desc, BootstrapIndex, BootstrapTerm, uint64(max(0, now.UnixMicro()))); err != nil {
+	if err := machine.Bootstrap(b, desc, uint64(max(0, now.UnixMicro()))); err != nil {
 		return err
 	}
 	if err := b.Commit(); err != nil {

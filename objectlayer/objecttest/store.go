@@ -20,7 +20,7 @@ import (
 const metaDisk disk.ID = 0x6d657461
 
 // term is the Raft term of all entries of a Store: there are no elections.
-const term = 1
+const term = machine.FirstTerm
 
 // Store is a metashards.Store with one replica of each range and no Raft: the real machine over a disk in memory, one
 // command an entry. It is safe for concurrent use.
@@ -47,7 +47,7 @@ func NewStore(t testing.TB, clock func() time.Time, cuts ...[]byte) *Store {
 	b := s.disk.State().NewBatch()
 	for i := range bounds[1:] {
 		d := &metapb.RangeDescriptor{Format: machine.Format, Id: uint64(i + 1), Start: bounds[i], End: bounds[i+1]}
-		if err := machine.Bootstrap(b, d, 1, term, uint64(clock().UnixMicro())); err != nil {
+		if err := machine.Bootstrap(b, d, uint64(clock().UnixMicro())); err != nil {
 			t.Fatal(err)
 		}
 	}

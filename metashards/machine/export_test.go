@@ -1,0 +1,7 @@
+package machine
+
+// AddUsage and CountRows are for tests.
+var (
+	AddUsage  = addUsage
+	CountRows = countRows
+)

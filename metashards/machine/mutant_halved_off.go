@@ -1,0 +1,5 @@
+//go:build !mutant_halved
+
+package machine
+
+const mutantHalved = false
