@@ -165,6 +165,14 @@ func Corrections(r disk.Reader, rangeID uint64) (list []Correction, err error) {
 	return list, err
 }
 
+// FirstKey returns the first key of a bucket that a range may hold.
+func FirstKey(d *metapb.RangeDescriptor, bucket uint64) []byte {
+	if b, key, err := keys.ParsePosition(d.GetStart()); err == nil && b == bucket {
+		return key
+	}
+	return nil
+}
+
 // correctUsage sets a halved usage right.
 func (a *applier) correctUsage(k *call, c *metapb.CorrectUsage) (*metapb.Result, error) {
 	if k.bucket == nil || c.GetIfHalved() == 0 || c.GetBy() == nil {

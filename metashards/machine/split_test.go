@@ -41,12 +41,7 @@ func (r *rig) born(id uint64) *rig {
 func (r *rig) correct() {
 	for _, x := range r.corrections() {
 		c := r.command("")
-		c.Bucket, c.Key, c.RequestId = x.Bucket, nil, ""
-		if d := r.m.Descriptor(); len(d.Start) > 0 {
-			if b, k, _ := keys.ParsePosition(d.Start); b == x.Bucket {
-				c.Key = k
-			}
-		}
+		c.Bucket, c.Key, c.RequestId = x.Bucket, machine.FirstKey(r.m.Descriptor(), x.Bucket), ""
 		c.Op = &metapb.Command_CorrectUsage{CorrectUsage: x.Change}
 		r.do(metapb.Status_OK, c)
 	}

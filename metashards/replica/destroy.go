@@ -27,11 +27,21 @@ type Destruction struct {
 	least      uint64
 }
 
+// errBehind says that entries that are known to be committed were not applied yet. Among them may be a split, and the range
+// that it made may have spoken from this disk already, so its rows must come about here first.
+var errBehind = errors.New("committed entries are not applied yet")
+
+// behind reports whether the replica knows of committed entries that it has not applied.
+func (r *Replica) behind() bool { return r.mach.State().AppliedIndex < min(r.hard.Commit, r.store.last) }
+
 // Destroy begins the destruction of a replica, which must not be used any more. least is the least replica id that may
-// come to this disk again. It is an error if this replica's own is not below.
+// come to this disk again. It is an error if this replica's own is not below, or if it has to apply entries first.
 func (r *Replica) Destroy(least uint64) (*Destruction, error) {
-	if r.self >= least {
+	switch {
+	case r.self >= least:
 		return nil, fmt.Errorf("replica %d of range %d is not below %d", r.self, r.id, least)
+	case r.behind():
+		return nil, fmt.Errorf("destroy range %d: %w", r.id, errBehind)
 	}
 	return &Destruction{
 		env: r.env, id: r.id, descriptor: r.mach.Descriptor(), applied: r.mach.State().AppliedIndex, last: r.store.last,
@@ -61,27 +71,21 @@ func DestroyRemains(env Env, rangeID, least uint64) (d *Destruction, err error) 
 		return nil, err
 	}
 	d.descriptor, d.applied = m.Descriptor(), m.State().AppliedIndex
-	if p := member(d.descriptor, env.Disk); p != nil && p.Id >= least {
+	p := machine.ReplicaOn(d.descriptor, uint64(env.Disk))
+	if p != nil && p.Id >= least {
 		return nil, fmt.Errorf("replica %d of range %d is not below %d", p.Id, rangeID, least)
 	}
 	if _, last, ok := env.Log.Bounds(rangeID); ok {
 		d.last = last
+	}
+	if h, _ := env.Log.HardState(rangeID); p != nil && d.applied < min(h.Commit, d.last) {
+		return nil, fmt.Errorf("destroy range %d: %w", rangeID, errBehind)
 	}
 	return d, nil
 }
 
 // Descriptor returns what the replica last knew of its range, nil if there is none.
 func (d *Destruction) Descriptor() *metapb.RangeDescriptor { return d.descriptor }
-
-// member returns the replica that a descriptor names on a disk, nil if it names none.
-func member(d *metapb.RangeDescriptor, on disk.ID) *metapb.Replica {
-	for _, p := range d.Replicas {
-		if disk.ID(p.Disk) == on {
-			return p
-		}
-	}
-	return nil
-}
 
 // Run carries the destruction out.
 func (d *Destruction) Run(ctx context.Context) error {

@@ -64,6 +64,9 @@ func (r *Replica) Install(m *transport.Message) (*Installation, error) {
 		}
 	}
 	i, err := newInstallation(r.env, m)
+	if err == nil && r.behind() {
+		err = fmt.Errorf("snapshot of range %d: %w", r.id, errBehind)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +103,17 @@ func newInstallation(env Env, m *transport.Message) (*Installation, error) {
 	if d.Id != m.Range {
 		return nil, fmt.Errorf("snapshot of range %d for range %d", d.Id, m.Range)
 	}
-	if p := member(d, env.Disk); p == nil || p.Id != m.Raft.GetTo() {
+	if p := machine.ReplicaOn(d, uint64(env.Disk)); p == nil || p.Id != m.Raft.GetTo() {
 		return nil, fmt.Errorf("snapshot of range %d: %w", d.Id, ErrNotMember)
 	}
 	return &Installation{Message: m, Descriptor: d, env: env, id: d.Id, token: token}, nil
+}
+
+// Refuse gives a snapshot message's snapshot back to its sender, which keeps few of them open.
+func Refuse(m *transport.Message, p transport.Puller) {
+	if token, _, err := decodeSnapshot(m.Raft.GetSnapshot().GetData()); err == nil {
+		p.Release(m.From, token)
+	}
 }
 
 // First reports whether there was no replica before.

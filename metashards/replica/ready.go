@@ -167,6 +167,7 @@ func (r *Replica) Apply() ([]Applied, error) {
 	}
 	r.changed = nil
 	if err != nil {
+		r.born = nil
 		err = fmt.Errorf("range %d: apply: %w", r.id, err)
 		r.fail(err)
 		return nil, err
@@ -200,8 +201,11 @@ func (r *Replica) applyTo(b disk.Batch) (out []Applied, err error) {
 		if len(results) != len(p.Commands) {
 			return nil, fmt.Errorf("entry %d: %d results for %d commands", index, len(results), len(p.Commands))
 		}
-		if after := r.mach.Descriptor(); after != before {
+		if after := r.mach.Descriptor(); after != before && changeIn(p) != nil {
 			r.changed = append(r.changed, changed{before, after})
+		}
+		if len(results) == 1 && results[0].Split != nil { // a split is the only command of its entry
+			r.born = append(r.born, results[0].Split.Id)
 		}
 		if p.Proposer == r.env.Proposer {
 			out = append(out, Applied{Proposer: p.Proposer, Sequence: p.Sequence, Results: results})

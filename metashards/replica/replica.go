@@ -59,12 +59,14 @@ type Replica struct {
 	lead      uint64
 	ticks     int
 	campaigns bool // still looks for a first leader
+	inherits  bool // and should be that leader
 
 	proposed    []cached  // handed to Raft and not seen in a Ready yet, in order
 	refused     []uint64  // sequences of proposals that Raft did not take after all
 	change      uint64    // index of the last change of configuration in the log, as far as it is known here
 	changing    bool      // a change of configuration was handed to Raft and not seen in a Ready yet
 	changed     []changed // applied in this round, and not told to Raft yet, in order
+	born        []uint64  // ranges that were split off this one, and not asked for yet
 	staged      map[entryID]cached
 	uncommitted []entryBytes // proposed as leader and not yet applied, payloads only
 	waiting     int          // sum of uncommitted
@@ -104,8 +106,13 @@ func Load(env Env, rangeID uint64) (r *Replica, err error) {
 		env: env, opt: env.Options.withDefaults(), id: rangeID, mach: m, campaigns: true,
 		staged: map[entryID]cached{}, inflight: map[uint64]*inflight{}, heard: map[uint64]disk.ID{},
 	}
-	p := member(m.Descriptor(), env.Disk)
-	if p == nil {
+	// A replica that was removed can come about once more: where the split that once made it is applied again, after a crash.
+	least, err := Tombstone(snapshot, rangeID)
+	if err != nil {
+		return nil, err
+	}
+	p := machine.ReplicaOn(m.Descriptor(), uint64(env.Disk))
+	if p == nil || p.Id < least {
 		return nil, fmt.Errorf("range %d: %w", rangeID, ErrNotMember)
 	}
 	r.self = p.Id
@@ -245,6 +252,16 @@ func (r *Replica) Farewell() *transport.Message {
 // Failed returns why the replica takes no part any more, nil while it does.
 func (r *Replica) Failed() error { return r.failed }
 
+// HardState returns what Raft wants kept, with the newest commit index, which is kept only along with other records.
+func (r *Replica) HardState() disk.HardState { return r.hard }
+
+// Born returns, once, the ranges that were split off this one by what was applied. Their rows are on the disk.
+func (r *Replica) Born() []uint64 {
+	out := r.born
+	r.born = nil
+	return out
+}
+
 // ID returns the replica's id.
 func (r *Replica) ID() uint64 { return r.self }
 
@@ -323,7 +340,16 @@ func (r *Replica) Tick() {
 		return
 	}
 	rank, voters := r.rank()
-	if r.voter() && r.ticks%(2*voters) == 2*rank%(2*voters) {
+	if r.voter() && (r.inherits || r.ticks%(2*voters) == 2*rank%(2*voters)) {
+		r.Campaign()
+	}
+}
+
+// Inherit has the replica of a range that was split off campaign until somebody leads: at once, and with each tick, since
+// the others may not have come to the split yet. The replica beside that of the parent's leader is the one to do so.
+func (r *Replica) Inherit() {
+	r.inherits = true
+	if r.voter() {
 		r.Campaign()
 	}
 }
@@ -366,7 +392,7 @@ func (r *Replica) TransferLeadership(to disk.ID) error {
 	if _, ok := r.Leads(); !ok {
 		return ErrNotLeader
 	}
-	p := member(r.mach.Descriptor(), to)
+	p := machine.ReplicaOn(r.mach.Descriptor(), uint64(to))
 	if p == nil || !votes(p) {
 		return ErrNotMember
 	}
@@ -376,7 +402,7 @@ func (r *Replica) TransferLeadership(to disk.ID) error {
 
 // Unreachable tells that messages to a replica on a disk are being lost.
 func (r *Replica) Unreachable(to disk.ID) {
-	if p := member(r.mach.Descriptor(), to); p != nil && r.failed == nil {
+	if p := machine.ReplicaOn(r.mach.Descriptor(), uint64(to)); p != nil && r.failed == nil {
 		r.guard(func() { r.node.ReportUnreachable(p.Id) })
 	}
 }

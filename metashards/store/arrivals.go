@@ -2,11 +2,22 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/transport"
+)
+
+// Ticks in which a disk does not answer for a range that it has no replica of. At first: a replica of it may come about any
+// moment by a split that the others have applied already, and a snapshot would be in vain. After a snapshot was refused,
+// since the reason lasts.
+const (
+	absentTicks  = 3
+	refusedTicks = 20
+	absentMost   = 4096
 )
 
 // receiveFirst takes in a message for a range that has no replica here: a leader has made this disk a member. The disk
@@ -15,7 +26,7 @@ import (
 // has acknowledged, so it is for others to remove it.
 func (c *Core) receiveFirst(msg *transport.Message) {
 	least, err := c.tombstone(msg.Range)
-	if err != nil || msg.Raft.GetTo() < max(least, 1) || c.forgot(msg.Range) {
+	if err != nil || msg.Raft.GetTo() < max(least, 1) || c.forgot(msg.Range) || !c.answersFor(msg.Range) {
 		return
 	}
 	if answer := replica.Absent(c.env(), msg); answer != nil {
@@ -27,13 +38,35 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 		err = c.judgeSpan(in.Descriptor)
 	}
 	if err != nil {
-		c.opt.Logger.Warn("snapshot refused", "range", msg.Range, "from", msg.From, "error", err)
+		c.absent[msg.Range] = refusedTicks
+		c.refuseSnapshot(msg, err)
 		return
 	}
 	if in != nil {
 		m := c.enrol(msg.Range)
 		m.span = in.Descriptor
 		c.install(m, in)
+	}
+}
+
+// answersFor reports whether the disk answers for a range that it has no replica of. It is silent at first.
+func (c *Core) answersFor(rangeID uint64) bool {
+	left, known := c.absent[rangeID]
+	if !known {
+		if len(c.absent) >= absentMost {
+			clear(c.absent)
+		}
+		c.absent[rangeID] = absentTicks
+	}
+	return known && left <= 0
+}
+
+// tickAbsent lets a tick pass for the ranges that are not answered for. One that was not spoken of for long is forgotten.
+func (c *Core) tickAbsent() {
+	for id := range c.absent {
+		if c.absent[id]--; c.absent[id] < -refusedTicks {
+			delete(c.absent, id)
+		}
 	}
 }
 
@@ -53,12 +86,14 @@ func (c *Core) enrol(rangeID uint64) *member {
 	i, _ := slices.BinarySearchFunc(c.members, rangeID, func(m *member, id uint64) int { return int(int64(m.rangeID - id)) })
 	c.members = slices.Insert(c.members, i, m)
 	c.byRange[rangeID] = m
+	delete(c.absent, rangeID)
 	return m
 }
 
 // strike takes a member off.
 func (c *Core) strike(m *member) {
 	delete(c.byRange, m.rangeID)
+	c.owners.changed()
 	c.members = slices.DeleteFunc(c.members, func(o *member) bool { return o == m })
 }
 
@@ -93,14 +128,30 @@ func (c *Core) Destroy(rangeID, least uint64, done func(error)) {
 	c.opt.Go(func() {
 		err := d.Run(c.opt.Context)
 		c.opt.Post(func() {
-			if err == nil || first {
-				c.strike(m)
-			} else if c.stopped == nil {
-				c.load(m)
-			}
+			c.after(m, err != nil && !first)
 			done(err)
 		})
 	})
+}
+
+// after goes on with a member whose replica was to be destroyed. There may be one still, or one that came about meanwhile,
+// by a split.
+func (c *Core) after(m *member, still bool) {
+	if c.stopped != nil {
+		return
+	}
+	if !still {
+		s := c.opt.Disk.State().Snapshot()
+		_, err := machine.Load(s, m.rangeID)
+		if e := s.Close(); err == nil {
+			err = e
+		}
+		if errors.Is(err, machine.ErrNoRange) {
+			c.strike(m)
+			return
+		}
+	}
+	c.load(m)
 }
 
 // replaced reports whether a message is for a later replica of this disk than the one that is here, which goes then: a

@@ -27,6 +27,9 @@ type Core struct {
 	stopped  error // why the store takes no part any more
 	repairs  []repair
 	mending  map[disk.PayloadID]bool
+	absent   map[uint64]int // ranges without a replica here that are spoken to: ticks in which they are not answered for
+	parents  []*member      // that were split, since the last append
+	owners   owners
 
 	// The round that is under way.
 	active []*member
@@ -39,6 +42,7 @@ func Open(opt Options) (*Core, error) {
 	c := &Core{
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
 		byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
+		absent: map[uint64]int{},
 	}
 	ranges, err := rangesOf(opt.Disk.State())
 	if err != nil {
@@ -98,6 +102,7 @@ func (c *Core) load(m *member) {
 		c.opt.Logger.Error("replica can't be loaded", "range", m.rangeID, "disk", c.opt.Disk.ID(), "error", m.err)
 		return
 	}
+	c.owners.changed()
 	c.touch(m)
 }
 
@@ -134,6 +139,7 @@ func (c *Core) Tick() {
 		switch {
 		case m.replica != nil:
 			m.replica.Tick()
+			c.count(m)
 			c.touch(m)
 		case m.rest > 0:
 			if m.rest--; m.rest == 0 {
@@ -141,6 +147,7 @@ func (c *Core) Tick() {
 			}
 		}
 	}
+	c.tickAbsent()
 	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
 		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
 			m.replica.SnapshotEnded(e.To)
@@ -176,7 +183,7 @@ func (c *Core) Receive(msg *transport.Message) {
 	}
 	switch {
 	case err != nil:
-		c.opt.Logger.Warn("snapshot refused", "range", msg.Range, "from", msg.From, "error", err)
+		c.refuseSnapshot(msg, err)
 	case in != nil:
 		c.install(m, in)
 	default:
@@ -234,6 +241,12 @@ func (c *Core) installed(m *member, in *replica.Installation, err error) {
 	if err == nil && m.replica != nil {
 		m.replica.Step(in.Message)
 	}
+}
+
+// refuseSnapshot gives a snapshot back, so that its sender can use its place for another.
+func (c *Core) refuseSnapshot(msg *transport.Message, why error) {
+	c.opt.Logger.Warn("snapshot refused", "range", msg.Range, "disk", c.opt.Disk.ID(), "from", msg.From, "error", why)
+	c.opt.Go(func() { replica.Refuse(msg, c.opt.Puller) })
 }
 
 // Propose takes in a command. Its Done may be called at once.

@@ -14,6 +14,7 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 	if c.stopped != nil {
 		return false
 	}
+	c.owners.refresh(c.members)
 	c.active, c.append = c.active[:0], disk.Append{}
 	dirty := c.dirty
 	c.dirty = nil
@@ -25,6 +26,7 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 		}
 		c.collect(m)
 	}
+	c.keepCommits()
 	c.appendRepairs(ctx)
 	if len(c.append.Payloads)+len(c.append.Entries)+len(c.append.HardStates) == 0 {
 		return false
@@ -33,6 +35,7 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 		c.appendFailed(err)
 		return false
 	}
+	c.parents = nil
 	return true
 }
 
@@ -130,8 +133,13 @@ func (c *Core) finish(m *member) {
 			}
 		}
 	}
+	before := r.Machine().Descriptor()
 	applied, err := r.Apply()
 	if err == nil {
+		if r.Machine().Descriptor() != before {
+			c.owners.changed()
+		}
+		c.born(m, r.Born())
 		m.answer(applied)
 		m.confirm(r.ReadStates())
 		m.release()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/replica"
 )
@@ -30,6 +31,9 @@ type member struct {
 
 	begun     time.Time // when it became leader, and range time then
 	rangeTime uint64
+
+	uncounted bool // buckets whose usage is halved may be there
+	counting  bool // they are being counted, or what came of it is under way
 }
 
 // batch is the proposals of one entry.
@@ -64,7 +68,7 @@ func (m *member) propose() {
 				q.refuse(Full, 0, nil)
 				continue
 			}
-			alone := q.Command.GetChangeReplicas() != nil
+			alone := machine.Alone(q.Command)
 			if alone && len(taken) > 0 {
 				n--
 				break
@@ -140,6 +144,7 @@ func (m *member) noteLeadership() {
 	if leads {
 		m.begun = m.core.opt.Now()
 		m.rangeTime = max(uint64(max(0, m.begun.UnixMicro())), m.replica.Machine().State().Time)
+		m.uncounted = true
 	}
 }
 
@@ -279,6 +284,6 @@ func (m *member) finish(i int, results []*metapb.Result) {
 	b := m.batches[i]
 	m.batches = slices.Delete(m.batches, i, i+1)
 	for n, p := range b.proposals {
-		p.Done(results[n], nil)
+		p.Done(m.core.pointed(p.Command, results[n]), nil)
 	}
 }

@@ -130,16 +130,20 @@ func TestExchange(t *testing.T) {
 	})
 }
 
-// answered hands a store an append for a replica that is not here, and says whether it answers.
+// answered hands a store appends for a replica that is not here, for a second, and says whether it answers. At first it does
+// not: the replica may come about by a split.
 func (g *group) answered(i int, id uint64) bool {
 	g.t.Helper()
 	heard := new(recorder)
 	g.local.Register(99, heard)
 	defer g.local.Unregister(99)
-	g.stores[i].Receive(&transport.Message{Range: rangeID, From: 99, To: disk.ID(i + 1), Raft: &raftpb.Message{
-		Type: raftpb.MsgApp.Enum(), From: new(uint64(77)), To: new(id), Term: new(uint64(9)), Index: new(uint64(40)), LogTerm: new(uint64(9)),
-	}})
-	synctest.Wait()
+	for range 10 {
+		g.stores[i].Receive(&transport.Message{Range: rangeID, From: 99, To: disk.ID(i + 1), Raft: &raftpb.Message{
+			Type: raftpb.MsgApp.Enum(), From: new(uint64(77)), To: new(id), Term: new(uint64(9)), Index: new(uint64(40)), LogTerm: new(uint64(9)),
+		}})
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+	}
 	return len(heard.got) > 0
 }
 

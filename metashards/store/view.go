@@ -82,6 +82,11 @@ func (v *View) Answer(ctx context.Context, q *metapb.Query) (*metapb.Answer, err
 
 // rows answers from the rows alone.
 func (v *View) rows(q *metapb.Query) (*metapb.Answer, error) {
+	a, err := v.answer(q)
+	return v.core.pointedAnswer(q, a), err
+}
+
+func (v *View) answer(q *metapb.Query) (*metapb.Answer, error) {
 	if v.renewed {
 		return v.machine.Answer(v.snapshot, q)
 	}
