@@ -20,6 +20,8 @@ const (
 	RecordRootKey = "root-key"
 	// RecordAuthority holds the cluster's certificate authority with its key.
 	RecordAuthority = "authority"
+	// RecordRangeIDs counts the ids of ranges: 8 bytes, big-endian, the one given last; absent until the first split.
+	RecordRangeIDs = "range-ids"
 	// RecordToken begins the names of the records of join tokens; the token's id follows.
 	RecordToken = "token/"
 )

@@ -29,13 +29,14 @@ type serverVerb struct {
 	Rack      string          `help:"Rack that this node stands in."`
 	Config    kong.ConfigFlag `placeholder:"FILE" help:"YAML file with any of these settings by their names."`
 
-	Metrics      string        `enum:"local,open,signed" default:"local" help:"Who may read /-/metrics: only this machine (local), anyone (open), or requests signed with the root keys (signed)."`
-	LogLevel     slog.Level    `default:"info" help:"Least level that is logged: debug, info, warn, error."`
-	LogFormat    string        `enum:"text,json" default:"text" help:"Form of the log: text or json."`
-	DeleteDelay  time.Duration `default:"15m" help:"How long the bytes of deleted or replaced objects stay on disk."`
-	SegmentBytes int64         `default:"67108864" help:"Size of a log segment on new disks, in bytes."`
-	Capacity     int64         `default:"0" help:"Most bytes that one DIR may fill; 0: all of its file system."`
-	DrainTimeout time.Duration `default:"20s" help:"How long running requests may take to end after SIGTERM."`
+	Metrics       string        `enum:"local,open,signed" default:"local" help:"Who may read /-/metrics: only this machine (local), anyone (open), or requests signed with the root keys (signed)."`
+	LogLevel      slog.Level    `default:"info" help:"Least level that is logged: debug, info, warn, error."`
+	LogFormat     string        `enum:"text,json" default:"text" help:"Form of the log: text or json."`
+	DeleteDelay   time.Duration `default:"15m" help:"How long the bytes of deleted or replaced objects stay on disk."`
+	SegmentBytes  int64         `default:"67108864" help:"Size of a log segment on new disks, in bytes."`
+	Capacity      int64         `default:"0" help:"Most bytes that one DIR may fill; 0: all of its file system."`
+	RangeMaxBytes int64         `default:"268435456" help:"Bytes that a metadata range keeps, inline objects among them, before it is split in two."`
+	DrainTimeout  time.Duration `default:"20s" help:"How long running requests may take to end after SIGTERM."`
 }
 
 // Run starts the server and returns when it has drained after a signal.
@@ -48,7 +49,7 @@ func (v *serverVerb) Run(ctx context.Context) error {
 		AccessKey: os.Getenv("CONTENDER_ACCESS_KEY"), SecretKey: os.Getenv("CONTENDER_SECRET_KEY"),
 		Version: version, Metrics: node.MetricsAccess(v.Metrics),
 		DeleteDelay: v.DeleteDelay, SegmentBytes: v.SegmentBytes, CapacityBytes: v.Capacity,
-		DrainTimeout: v.DrainTimeout,
+		DrainTimeout: v.DrainTimeout, RangeBytes: v.RangeMaxBytes,
 	}
 	if err := readSecrets(&cfg, os.Getenv); err != nil {
 		return err

@@ -41,10 +41,15 @@ func (c *cluster) nodeConfig(i int) Config {
 }
 
 // newCluster founds a cluster and has the other nodes join it.
-func newCluster(t testing.TB, n int) *cluster {
+func newCluster(t testing.TB, n int) *cluster { return newClusterOf(t, n, func(*Config) {}) }
+
+// newClusterOf is newCluster with changes to what the nodes are told.
+func newClusterOf(t testing.TB, n int, change func(*Config)) *cluster {
 	c := &cluster{t: t, root: t.TempDir()}
 	for i := range n {
-		c.nodes = append(c.nodes, serveOn(t, c.nodeConfig(i), testEnv(vfs.Default), &http.Transport{MaxIdleConnsPerHost: 128}))
+		cfg := c.nodeConfig(i)
+		change(&cfg)
+		c.nodes = append(c.nodes, serveOn(t, cfg, testEnv(vfs.Default), &http.Transport{MaxIdleConnsPerHost: 128}))
 	}
 	return c
 }

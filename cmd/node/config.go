@@ -51,7 +51,11 @@ type Config struct {
 	SegmentBytes  int64         // of new disks
 	CapacityBytes int64         // of each folder; 0: all of its file system
 	DrainTimeout  time.Duration
+	RangeBytes    int64 // that a metadata range keeps before it is split; 0: RangeBytesDefault
 }
+
+// rangeBytesMin is the least that a range may be told to keep: a split takes longer than to write so much.
+const rangeBytesMin = 64 << 10
 
 // Least lengths of given root keys, in bytes, as MinIO and AWS have them.
 const (
@@ -81,6 +85,12 @@ func (c *Config) validate() error {
 		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
 			return fmt.Errorf("--join %q: want the HOST:PORT of a node's peer service", a)
 		}
+	}
+	if c.RangeBytes == 0 {
+		c.RangeBytes = RangeBytesDefault
+	}
+	if c.RangeBytes < rangeBytesMin {
+		return fmt.Errorf("ranges of %d bytes: want at least %d", c.RangeBytes, rangeBytesMin)
 	}
 	if c.Region == "" {
 		return errors.New("the region must not be empty")

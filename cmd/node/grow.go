@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/replica"
-	"github.com/contender/contender/metashards/store"
 	"github.com/contender/contender/objectlayer/placement"
 )
 
@@ -31,24 +29,19 @@ const (
 
 // growth is what the planner remembers between two looks.
 type growth struct {
-	disks   []disk.ID              // as the map listed them
-	since   time.Time              // and since when
-	judged  uint64                 // the revision of the map that needs no other groups, or can't have them
-	leaders map[uint64]leaderSince // by range
-}
-
-// leaderSince is whose replica leads a range, and since when it is known to.
-type leaderSince struct {
-	disk  disk.ID
-	since time.Time
+	disks  []disk.ID // as the map listed them
+	since  time.Time // and since when
+	judged uint64    // the revision of the map that needs no other groups, or can't have them
 }
 
 // grow has placement groups and the replicas of ranges spread over the disks that come, until ctx ends. The node that
-// leads the system range plans; every node lets go of what it keeps for ranges that have left it.
+// leads the system range plans; every node tends the ranges that it leads, and lets go of what it keeps for ranges that have
+// left it.
 func (n *Node) grow(ctx context.Context) {
 	ticker := time.NewTicker(growTick)
 	defer ticker.Stop()
-	g := growth{leaders: map[uint64]leaderSince{}}
+	var g growth
+	t := tending{leaders: map[uint64]leaderSince{}, sized: map[uint64]sizedAt{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -61,6 +54,7 @@ func (n *Node) grow(ctx context.Context) {
 		if n.leads(systemRange) {
 			n.plan(ctx, &g)
 		}
+		n.tend(ctx, &t)
 		n.collect(ctx)
 	}
 }
@@ -74,7 +68,7 @@ func (n *Node) plan(ctx context.Context, g *growth) {
 	}
 	m := n.topology.Map()
 	for i := range m.Ranges {
-		if err := n.moveReplicas(ctx, g, m.Ranges[i].ID); err != nil && ctx.Err() == nil {
+		if err := n.moveReplicas(ctx, m.Ranges[i].ID); err != nil && ctx.Err() == nil {
 			n.env.Log.Warn("the replicas of a range cannot be moved now", "range", m.Ranges[i].ID, "error", err)
 		}
 	}
@@ -109,32 +103,26 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 	})
 }
 
-// moveReplicas takes the next step that brings the replicas of a range to where they should be, if any, and lets the map
-// show where they are.
-func (n *Node) moveReplicas(ctx context.Context, g *growth, rangeID uint64) error {
+// moveReplicas takes the next step that brings the replicas of a range to where they should be, if any. What the map shows of
+// the range says whether it is worth asking.
+func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	m := n.topology.Map()
-	i := slices.IndexFunc(m.Ranges, func(r clustermap.Range) bool { return r.ID == rangeID })
-	if i < 0 {
+	r := m.Range(rangeID)
+	if r == nil {
 		return nil
 	}
-	report, err := n.rangeReport(ctx, &m.Ranges[i])
+	if _, ok := placement.NextReplicas(m, r, n.aliveFor(r), func(disk.ID) bool { return true }); !ok {
+		return nil
+	}
+	report, err := n.rangeReport(ctx, r)
 	if err != nil {
 		return err
 	}
 	now := rangeOf(report.Range)
-	now.Leader = g.hint(&m.Ranges[i], disk.ID(report.Leader), n.env.Clock())
-	if now.Generation > m.Ranges[i].Generation || now.Leader != m.Ranges[i].Leader {
-		if err := n.showRange(ctx, now); err != nil {
-			return err
-		}
-		m = n.topology.Map()
+	if now.ID != rangeID {
+		return nil // it was split, and the map does not show it yet
 	}
-	has := func(id disk.ID) bool {
-		return slices.ContainsFunc(now.Replicas, func(r clustermap.Replica) bool { return r.Disk == id })
-	}
-	// That a disk is away is no reason to take a replica from it: it may come back soon.
-	alive := func(id disk.ID) bool { return has(id) || n.alive(id) }
-	change, ok := placement.NextReplicas(m, &now, alive, caughtUp(report))
+	change, ok := placement.NextReplicas(m, &now, n.aliveFor(&now), caughtUp(report))
 	if !ok {
 		return nil
 	}
@@ -142,15 +130,12 @@ func (n *Node) moveReplicas(ctx context.Context, g *growth, rangeID uint64) erro
 	return n.changeReplicas(ctx, &now, change)
 }
 
-// hint returns which leader the map should name: the one that it names, until another has led for a while.
-func (g *growth) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.ID {
-	if g.leaders[r.ID].disk != leads {
-		g.leaders[r.ID] = leaderSince{leads, now}
+// aliveFor says which disks count for a range. That a disk is away is no reason to take a replica from it: it may come back
+// soon.
+func (n *Node) aliveFor(r *clustermap.Range) func(disk.ID) bool {
+	return func(id disk.ID) bool {
+		return slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) || n.alive(id)
 	}
-	if now.Sub(g.leaders[r.ID].since) < leaderPause {
-		return r.Leader
-	}
-	return leads
 }
 
 // rangeReport asks the leader of a range for its descriptor and its replicas' progress.
@@ -199,7 +184,7 @@ func (n *Node) changeReplicas(ctx context.Context, r *clustermap.Range, change p
 	case err != nil:
 		return err
 	case res.Status == metapb.Status_OK:
-		return n.showRange(ctx, rangeOf(res.Range))
+		return n.showRanges(ctx, rangeOf(res.Range))
 	case res.Status == metapb.Status_REVISION_MISMATCH:
 		return nil
 	}
@@ -211,24 +196,6 @@ func numbers(ids []disk.ID) (out []uint64) {
 		out = append(out, uint64(id))
 	}
 	return out
-}
-
-// showRange lets the map show a range as it is, unless the map knows better. A range without a leader is shown with the one
-// that the map names.
-func (n *Node) showRange(ctx context.Context, r clustermap.Range) error {
-	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
-		i := slices.IndexFunc(m.Ranges, func(x clustermap.Range) bool { return x.ID == r.ID })
-		if i < 0 {
-			return false, nil
-		}
-		next := r
-		next.Leader = cmp.Or(r.Leader, m.Ranges[i].Leader)
-		if m.Ranges[i].Generation > r.Generation || m.Ranges[i].Generation == r.Generation && m.Ranges[i].Leader == next.Leader {
-			return false, nil
-		}
-		m.Ranges[i] = next
-		return true, nil
-	})
 }
 
 // rangeOf makes the map's form of a descriptor.
@@ -246,10 +213,14 @@ func rangeOf(d *metapb.RangeDescriptor) clustermap.Range {
 // look; what the range itself says, decides.
 func (n *Node) collect(ctx context.Context) {
 	m := n.topology.Map()
+	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
 	for i := range m.Ranges {
-		r := &m.Ranges[i]
-		for id, s := range n.stores {
-			if slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) || !holds(s, r.ID) {
+		known[m.Ranges[i].ID] = &m.Ranges[i]
+	}
+	for id, s := range n.stores {
+		for _, x := range s.Status().Replicas {
+			r := known[x.Range]
+			if r == nil || !takesPart(&x) || slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) {
 				continue
 			}
 			if err := n.letGo(ctx, r, id, s.Destroy); err != nil && ctx.Err() == nil {
@@ -259,16 +230,13 @@ func (n *Node) collect(ctx context.Context) {
 	}
 }
 
-// holds reports whether a store has a replica of a range that can be destroyed: one that takes part, or that knows itself to
-// be no member any more.
-func holds(s *store.Store, rangeID uint64) bool {
-	return slices.ContainsFunc(s.Status().Replicas, func(r replica.Status) bool {
-		switch r.Role {
-		case roleLeader, roleFollower, roleCandidate, roleRemoved:
-			return r.Range == rangeID
-		}
-		return false
-	})
+// takesPart reports whether a replica can be destroyed: it takes part, or knows itself to be no member any more.
+func takesPart(r *replica.Status) bool {
+	switch r.Role {
+	case roleLeader, roleFollower, roleCandidate, roleRemoved:
+		return true
+	}
+	return false
 }
 
 // letGo destroys a disk's replica of a range if the range says that it is no member.
@@ -280,7 +248,7 @@ func (n *Node) letGo(ctx context.Context, r *clustermap.Range, id disk.ID, destr
 		return err
 	}
 	d := report.Range
-	if d.Generation < r.Generation || slices.ContainsFunc(d.Replicas, func(x *metapb.Replica) bool { return disk.ID(x.Disk) == id }) {
+	if d.Id != r.ID || d.Generation < r.Generation || slices.ContainsFunc(d.Replicas, func(x *metapb.Replica) bool { return disk.ID(x.Disk) == id }) {
 		return nil
 	}
 	return destroy(ctx, r.ID, d.NextReplica)

@@ -52,7 +52,7 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 			s.Ranges.UnderReplicated++
 		}
 	}
-	usage, err := n.wholeUsage(ctx, m)
+	usage, err := n.wholeUsage(ctx)
 	s.BytesBelowPolicy = placement.BelowPolicy(m, usage)
 	if err != nil {
 		n.env.Log.Warn("status: the bytes below policy are not known", "error", err)
@@ -73,27 +73,32 @@ func (n *Node) whole(g *clustermap.Group) bool {
 	return !slices.ContainsFunc(g.Slots, func(s clustermap.Slot) bool { return !n.alive(s.Owner) })
 }
 
-// wholeUsage asks all ranges in which codings and layouts their bytes lie.
-func (n *Node) wholeUsage(ctx context.Context, m *clustermap.Map) (*metapb.Usage, error) {
+// wholeUsage asks all ranges in which codings and layouts their bytes lie. It goes from range to range as they are now. Where
+// one was split its parts count modulo 2^64, and their sum is right before and after they are counted; in the seconds between
+// it may be too high.
+func (n *Node) wholeUsage(ctx context.Context) (*metapb.Usage, error) {
 	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
 	defer cancel()
-	sum := new(metapb.Usage)
-	for i := range m.Ranges {
-		q, err := atStart(&m.Ranges[i])
+	sum := map[[3]uint32]uint64{}
+	for at := []byte(nil); ; {
+		a, err := n.askRange(ctx, &metapb.RangeDescriptor{Start: at}, &metapb.Query{Op: &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}})
 		if err != nil {
 			return nil, err
 		}
-		q.Op = &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}
-		a, err := n.meta.Query(ctx, q)
-		if err != nil {
-			return nil, err
+		for _, c := range a.Usage.GetCoded() {
+			sum[[3]uint32{c.K, c.M, c.Layout}] += c.Bytes
 		}
-		if a.Status != metapb.Status_OK {
-			return nil, fmt.Errorf("usage of range %d: %v", m.Ranges[i].ID, a.Status)
+		if at = a.GetRange().GetRange().GetEnd(); len(at) == 0 {
+			break
 		}
-		sum.Coded = append(sum.Coded, a.Usage.GetCoded()...)
 	}
-	return sum, nil
+	u := new(metapb.Usage)
+	for c, bytes := range sum {
+		if int64(bytes) > 0 {
+			u.Coded = append(u.Coded, &metapb.CodedBytes{K: c[0], M: c[1], Layout: c[2], Bytes: bytes})
+		}
+	}
+	return u, nil
 }
 
 // atStart begins a query at the start of a range.

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
-	"github.com/contender/contender/metashards/transport"
 )
 
 // Destruction takes a replica that is no member any more off its disk. While it runs nobody uses the replica. Rows, log
@@ -32,7 +29,9 @@ type Destruction struct {
 var errBehind = errors.New("committed entries are not applied yet")
 
 // behind reports whether the replica knows of committed entries that it has not applied.
-func (r *Replica) behind() bool { return r.mach.State().AppliedIndex < min(r.hard.Commit, r.store.last) }
+func (r *Replica) behind() bool {
+	return r.mach.State().AppliedIndex < min(r.hard.Commit, r.store.last)
+}
 
 // Destroy begins the destruction of a replica, which must not be used any more. least is the least replica id that may
 // come to this disk again. It is an error if this replica's own is not below, or if it has to apply entries first.
@@ -155,21 +154,4 @@ func Tombstone(r disk.Reader, rangeID uint64) (least uint64, err error) {
 		return 0, disk.Errorf("read tombstone", disk.KindCorrupt, fmt.Sprintf("range %d", rangeID), nil)
 	}
 	return binary.BigEndian.Uint64(v), nil
-}
-
-// Absent returns how a replica that is not here yet answers a message, nil if it does not: it has nothing, so that the
-// leader sends a snapshot. A leader that is behind the term that the disk keeps hears of it, and gives up.
-func Absent(env Env, m *transport.Message) *transport.Message {
-	h, _ := env.Log.HardState(m.Range)
-	answer := &raftpb.Message{From: new(m.Raft.GetTo()), To: new(m.Raft.GetFrom()), Term: new(max(h.Term, m.Raft.GetTerm()))}
-	switch m.Raft.GetType() {
-	case raftpb.MsgApp:
-		answer.Type, answer.Reject = raftpb.MsgAppResp.Enum(), new(true)
-		answer.Index = new(m.Raft.GetIndex())
-	case raftpb.MsgHeartbeat:
-		answer.Type = raftpb.MsgHeartbeatResp.Enum()
-	default:
-		return nil
-	}
-	return &transport.Message{Range: m.Range, From: env.Disk, To: m.From, Raft: answer}
 }

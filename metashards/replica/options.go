@@ -1,5 +1,8 @@
 package replica
 
+// ElectionTicksDefault is the default of Options.ElectionTicks.
+const ElectionTicksDefault = 10
+
 // Options are the measures of a replica. The zero value of a field means its default.
 type Options struct {
 	// ElectionTicks is how many ticks without a leader start an election (up to twice that, at random). Default 10.
@@ -39,7 +42,7 @@ func orDefault(v *int, d int) {
 
 // withDefaults returns o with defaults filled in.
 func (o Options) withDefaults() Options {
-	orDefault(&o.ElectionTicks, 10)
+	orDefault(&o.ElectionTicks, ElectionTicksDefault)
 	orDefault(&o.HeartbeatTicks, 2)
 	orDefault(&o.MessageBytes, 1<<20)
 	orDefault(&o.MessagePayloadBytes, 4<<20)

@@ -5,6 +5,7 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/metapb"
 )
 
 // Status says how a replica stands.
@@ -16,6 +17,8 @@ type Status struct {
 	Term   uint64
 	// Commit and Applied are indexes of the log, Last its last entry, First its first.
 	Commit, Applied, First, Last uint64
+	// Descriptor is the range's as applied here; nil where nothing is known. It is shared and never changes: read only.
+	Descriptor *metapb.RangeDescriptor
 	// Followers says, on the leader, what each other replica has, ascending by replica id.
 	Followers []Follower
 	// Err is why the replica takes no part any more.
@@ -41,6 +44,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Range: r.id, Disk: r.env.Disk, Role: "failed", Term: r.hard.Term, Commit: r.hard.Commit, Err: r.failed,
 		Applied: r.mach.State().AppliedIndex, First: r.store.truncated + 1, Last: r.store.last,
+		Descriptor: r.mach.Descriptor(),
 	}
 	if r.failed != nil {
 		return s

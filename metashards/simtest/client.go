@@ -22,12 +22,12 @@ type client struct {
 	c      *Cluster
 	n      int
 	left   int
-	number int // of the operation
-	hint   int // store that is thought to lead
+	number int            // of the operation
+	hint   map[uint64]int // by range: store that is thought to lead; looked up only
 }
 
 func newClient(c *Cluster, n int) *client {
-	cl := &client{c: c, n: n, left: c.opt.Operations}
+	cl := &client{c: c, n: n, left: c.opt.Operations, hint: map[uint64]int{}}
 	c.working++
 	c.after(c.between(0, time.Second), -1, "client", cl.next)
 	return cl
@@ -42,6 +42,7 @@ type attempt struct {
 	deadline  time.Duration
 	uncertain bool // an attempt may take effect
 	round     int
+	rangeID   uint64 // where the attempt goes
 }
 
 // next begins the next operation.
@@ -122,13 +123,14 @@ func (cl *client) try(a *attempt) {
 		return
 	}
 	a.round++
+	a.rangeID = c.find(a.position()).Id
 	if a.round > 1 && c.chance(3) {
-		cl.hint = c.anyStore()
+		cl.hint[a.rangeID] = c.anyStore()
 	}
 	round := a.round
-	n := c.nodes[cl.hint]
+	n := c.nodes[cl.hint[a.rangeID]]
 	if n.core == nil {
-		cl.hint = c.anyStore()
+		cl.hint[a.rangeID] = c.anyStore()
 		cl.again(a)
 		return
 	}
@@ -158,7 +160,7 @@ func (cl *client) try(a *attempt) {
 			a.uncertain = true
 		}
 		a.round++
-		cl.hint = c.anyStore()
+		cl.hint[a.rangeID] = c.anyStore()
 		cl.try(a)
 	})
 }
@@ -170,7 +172,7 @@ func (cl *client) again(a *attempt) {
 func (cl *client) propose(a *attempt, n *node, finish func(func())) *store.Proposal {
 	command := a.command.CloneVT()
 	command.Retry = a.uncertain
-	p, err := store.NewProposal(RangeID, command, a.payload, func(r *metapb.Result, err error) {
+	p, err := store.NewProposal(a.rangeID, command, a.payload, func(r *metapb.Result, err error) {
 		finish(func() { cl.result(a, r, err) })
 	})
 	if err != nil {
@@ -183,7 +185,7 @@ func (cl *client) propose(a *attempt, n *node, finish func(func())) *store.Propo
 
 func (cl *client) read(a *attempt, n *node, finish func(func())) {
 	n.mail(n.life, func() {
-		n.core.Read(&store.Read{Range: RangeID, Done: func(v *store.View, err error) {
+		n.core.Read(&store.Read{Range: a.rangeID, Done: func(v *store.View, err error) {
 			if err != nil {
 				finish(func() { cl.refused(a, err) })
 				return
@@ -207,9 +209,9 @@ func (cl *client) refused(a *attempt, err error) {
 	if r.Reason == store.Indeterminate {
 		a.uncertain = true
 	}
-	cl.hint = cl.c.rand.IntN(cl.c.opt.Replicas)
+	cl.hint[a.rangeID] = cl.c.anyStore()
 	if n := cl.c.byDisk(r.Leader); r.Leader != 0 && n != nil {
-		cl.hint = n.n
+		cl.hint[a.rangeID] = n.n
 	}
 	cl.again(a)
 }
@@ -228,6 +230,8 @@ func (cl *client) result(a *attempt, r *metapb.Result, err error) {
 		cl.end(a, outcomeRefused)
 	case metapb.Status_UNKNOWN_OUTCOME:
 		cl.end(a, outcomeUnknown)
+	case metapb.Status_WRONG_RANGE:
+		cl.misled(a, r.Range)
 	default:
 		cl.c.fail("client %d: %v %s to %v", cl.n, r.Status, r.Detail, a.command)
 	}
@@ -239,6 +243,8 @@ func (cl *client) answer(a *attempt, answer *metapb.Answer, err error) {
 		cl.again(a) // a payload could not be had from elsewhere
 	case err != nil:
 		cl.c.fail("client %d: query: %v", cl.n, err)
+	case answer.Status == metapb.Status_WRONG_RANGE:
+		cl.misled(a, answer.GetRange().GetRange())
 	case a.op.kind == opList:
 		cl.listed(a, answer)
 	case answer.Status == metapb.Status_NO_SUCH_KEY:
@@ -254,14 +260,31 @@ func (cl *client) answer(a *attempt, answer *metapb.Answer, err error) {
 	}
 }
 
+// misled goes on where the answer of a range that does not own the position points to.
+func (cl *client) misled(a *attempt, to *metapb.RangeDescriptor) {
+	if to != nil {
+		cl.c.learn(to)
+	}
+	cl.again(a)
+}
+
+// listed takes in a page, and goes on where its range ends before the list does.
 func (cl *client) listed(a *attempt, answer *metapb.Answer) {
-	if answer.Status != metapb.Status_OK || answer.Truncated {
+	if answer.Status != metapb.Status_OK {
 		cl.c.fail("client %d: list: %v %s", cl.n, answer.Status, answer.Detail)
 		return
 	}
-	a.op.listed = map[string]uint64{}
+	if a.op.listed == nil {
+		a.op.listed = map[string]uint64{}
+	}
 	for _, item := range answer.Items {
 		a.op.listed[string(item.Key)] = item.Current.Nonce
+	}
+	if answer.Truncated {
+		a.query = a.query.CloneVT()
+		a.query.Key = answer.Next
+		cl.again(a)
+		return
 	}
 	cl.end(a, outcomeDone)
 }

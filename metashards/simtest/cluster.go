@@ -19,7 +19,7 @@ import (
 	"github.com/contender/contender/metashards/store"
 )
 
-// RangeID is the one range of a cluster, over the whole space.
+// RangeID is the range that a cluster begins with, over the whole space.
 const RangeID = 7
 
 // Options say what is simulated. The zero value of a measure means its default.
@@ -41,8 +41,10 @@ type Options struct {
 	Clients, Operations, Keys int
 	// Crashes and Cuts say about how often in a second a store crashes and a link is cut, while there are faults.
 	Crashes, Cuts float64
-	// Moves has the range's replicas exchanged among the stores meanwhile.
+	// Moves has the ranges' replicas exchanged among the stores meanwhile.
 	Moves bool
+	// Splits is about how many ranges are split off meanwhile, at keys.
+	Splits int
 	// Rot is about how often in a second a payload rots on one of its replicas. It needs disks that know how.
 	Rot float64
 }
@@ -55,7 +57,9 @@ type Cluster struct {
 	opt       Options
 	nodes     []*node
 	clients   []*client
-	mover     *mover        // nil: the members stay
+	movers    []*mover                  // one for each range, in the order of their discovery; none: members and ranges stay
+	known     []*metapb.RangeDescriptor // what clients know of ranges, ascending, without gaps; it may be old
+	nextRange uint64
 	working   int           // clients that have not come to their end
 	cut       map[link]bool // looked up only, never walked
 	faults    bool
@@ -104,8 +108,9 @@ func New(opt Options) (*Cluster, error) {
 		}
 		n.start()
 	}
-	if opt.Moves {
-		c.mover = newMover(c)
+	c.known, c.nextRange = []*metapb.RangeDescriptor{d}, RangeID+1
+	if opt.Moves || opt.Splits > 0 {
+		c.movers = []*mover{newMover(c, RangeID)}
 	}
 	for i := range opt.Clients {
 		c.clients = append(c.clients, newClient(c, i))
@@ -196,36 +201,60 @@ func (c *Cluster) Wake(n int) { c.nodes[n].wake() }
 // Disk returns the disk of a store as it is now.
 func (c *Cluster) Disk(n int) disk.Disk { return c.nodes[n].disk }
 
-// Status returns how the range's replica on a store stands.
-func (c *Cluster) Status(n int) (s replica.Status, ok bool) {
+// Status returns how the first range's replica on a store stands.
+func (c *Cluster) Status(n int) (s replica.Status, ok bool) { return c.status(n, RangeID) }
+
+func (c *Cluster) status(n int, rangeID uint64) (s replica.Status, ok bool) {
 	if c.nodes[n].core == nil {
 		return s, false
 	}
 	for _, s := range c.nodes[n].core.Status().Replicas {
-		if s.Range == RangeID {
+		if s.Range == rangeID {
 			return s, true
 		}
 	}
 	return s, false
 }
 
-// Leader returns the store that leads with the highest term, -1 if none does.
-func (c *Cluster) Leader() int {
+// Leader returns the store that leads the first range with the highest term, -1 if none does.
+func (c *Cluster) Leader() int { return c.leaderOf(RangeID) }
+
+func (c *Cluster) leaderOf(rangeID uint64) int {
 	leader, term := -1, uint64(0)
 	for i := range c.nodes {
-		if s, ok := c.Status(i); ok && s.Role == "leader" && s.Term > term {
+		if s, ok := c.status(i, rangeID); ok && s.Role == "leader" && s.Term > term {
 			leader, term = i, s.Term
 		}
 	}
 	return leader
 }
 
-// Equal reports whether all replicas are up and have applied the same, and compares their rows if so.
+// Equal reports whether all replicas of all ranges are up and have applied the same, and compares their rows if so.
 func (c *Cluster) Equal() bool {
+	for _, r := range c.ranges() {
+		if !c.equal(r) {
+			return false
+		}
+	}
+	return c.failure == nil
+}
+
+// ranges lists the ranges that are known to be there.
+func (c *Cluster) ranges() (ids []uint64) {
+	for _, m := range c.movers {
+		ids = append(ids, m.rangeID)
+	}
+	if len(ids) == 0 {
+		ids = []uint64{RangeID}
+	}
+	return ids
+}
+
+func (c *Cluster) equal(rangeID uint64) bool {
 	var first uint64
-	members := c.members()
+	members := c.members(rangeID)
 	for n, i := range members {
-		s, ok := c.Status(i)
+		s, ok := c.status(i, rangeID)
 		if !ok || s.Role != "leader" && s.Role != "follower" {
 			return false
 		}
@@ -235,58 +264,48 @@ func (c *Cluster) Equal() bool {
 			return false
 		}
 	}
-	if !slices.Contains(members, c.Leader()) {
+	if !slices.Contains(members, c.leaderOf(rangeID)) {
 		return false
 	}
 	var rows []disk.Row
 	for n, i := range members {
-		r, err := c.rows(i)
+		r, err := c.rows(i, rangeID)
 		switch {
 		case err != nil:
-			c.fail("rows of store %d: %v", i, err)
+			c.fail("rows of range %d on store %d: %v", rangeID, i, err)
 		case n == 0:
 			rows = r
 		case !slices.EqualFunc(rows, r, func(a, b disk.Row) bool {
 			return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value)
 		}):
-			c.fail("stores %d and %d differ at index %d", members[0], i, first)
+			c.fail("range %d on stores %d and %d differs at index %d", rangeID, members[0], i, first)
 		}
 	}
 	return c.failure == nil
 }
 
-// rows returns the rows of the range on a store, without what is each replica's own affair, and checks that every payload
-// that they refer to is there.
-func (c *Cluster) rows(n int) (out []disk.Row, err error) {
+// rows returns the rows of a range on a store, without what is each replica's own affair, and checks that every payload
+// that they refer to is there, and that its usage is what the rows say.
+func (c *Cluster) rows(n int, rangeID uint64) (out []disk.Row, err error) {
 	d := c.nodes[n].disk
 	s := d.State().Snapshot()
 	defer func() { _ = s.Close() }()
-	for _, span := range machine.Spans(&metapb.RangeDescriptor{Id: RangeID}) {
+	m, err := machine.Load(s, rangeID)
+	if err != nil {
+		return nil, err
+	}
+	if err := machine.CheckUsage(s, rangeID, bucketID); err != nil {
+		return nil, err
+	}
+	for _, span := range machine.Spans(m.Descriptor()) {
 		it, err := s.Iter(span.Lower, span.Upper)
 		if err != nil {
 			return nil, err
 		}
 		for ok := it.First(); ok; ok = it.Next() {
 			row := disk.Row{Key: bytes.Clone(it.Key()), Value: bytes.Clone(it.Value())}
-			if bytes.Equal(row.Key, keys.StateRow(RangeID)) {
-				state := new(metapb.RangeState)
-				if err := state.UnmarshalVT(row.Value); err != nil {
-					return nil, err
-				}
-				state.TruncatedIndex, state.TruncatedTerm = 0, 0
-				if row.Value, err = state.MarshalVT(); err != nil {
-					return nil, err
-				}
-			}
-			id, _, ok, err := machine.PayloadOf(row)
-			if err != nil {
+			if err := c.plain(d, rangeID, &row); err != nil {
 				return nil, err
-			}
-			if ok {
-				_, err := d.Log().Payload(context.Background(), id)
-				if err != nil && (c.opt.Rot == 0 || !disk.Is(err, disk.KindCorrupt)) {
-					return nil, err
-				}
 			}
 			out = append(out, row)
 		}
@@ -295,4 +314,27 @@ func (c *Cluster) rows(n int) (out []disk.Row, err error) {
 		}
 	}
 	return out, nil
+}
+
+// plain takes from a row what is each replica's own affair, and checks that the payload that it refers to is there.
+func (c *Cluster) plain(d disk.Disk, rangeID uint64, row *disk.Row) error {
+	if bytes.Equal(row.Key, keys.StateRow(rangeID)) {
+		state := new(metapb.RangeState)
+		if err := state.UnmarshalVT(row.Value); err != nil {
+			return err
+		}
+		state.TruncatedIndex, state.TruncatedTerm = 0, 0
+		var err error
+		row.Value, err = state.MarshalVT()
+		return err
+	}
+	id, _, ok, err := machine.PayloadOf(*row)
+	if err != nil || !ok {
+		return err
+	}
+	_, err = d.Log().Payload(context.Background(), id)
+	if err != nil && c.opt.Rot > 0 && disk.Is(err, disk.KindCorrupt) {
+		return nil
+	}
+	return err
 }

@@ -1,18 +1,20 @@
 package simtest
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/store"
 )
 
-// Moves counts what happened to the members of the range.
+// Moves counts what happened to ranges and their members.
 type Moves struct {
 	Adds, Exchanges, Leaves, Removes int // steps that took effect
 	Demoted                          int // voters that became learners
@@ -20,16 +22,19 @@ type Moves struct {
 	Destroys                         int // replicas taken off their disks
 	Returns                          int // disks that became members again after that
 	Broken                           int // crashes amid the first snapshot of a replica
+	Splits                           int // ranges that were split off
+	Learning                         int // splits asked for while the range had a learner
 }
 
-// mover exchanges the range's replicas while clients work: it reads the descriptor, takes the next step of its plan, and
-// does not care whether it took effect, since it reads again.
+// mover exchanges a range's replicas, and splits it, while clients work: it reads the descriptor, takes the next step of its
+// plan, and does not care whether it took effect, since it reads again.
 type mover struct {
-	c     *Cluster
-	seen  *metapb.RangeDescriptor // read last
-	plan  *exchange
-	ends  bool // no new plans
-	moves Moves
+	c       *Cluster
+	rangeID uint64
+	seen    *metapb.RangeDescriptor // read last
+	plan    *exchange
+	ends    bool // no new plans
+	moves   Moves
 
 	destroyed map[disk.ID]uint64 // by disk: the highest replica id that was destroyed there; looked up only
 }
@@ -37,8 +42,8 @@ type mover struct {
 // exchange is a plan: who becomes a voter and who ceases to be one.
 type exchange struct{ promote, demote []disk.ID }
 
-func newMover(c *Cluster) *mover {
-	m := &mover{c: c, destroyed: map[disk.ID]uint64{}}
+func newMover(c *Cluster, rangeID uint64) *mover {
+	m := &mover{c: c, rangeID: rangeID, destroyed: map[disk.ID]uint64{}}
 	c.after(c.between(0, time.Second), -1, "move", m.look)
 	return m
 }
@@ -47,17 +52,22 @@ func newMover(c *Cluster) *mover {
 func (m *mover) look() {
 	c := m.c
 	c.after(c.between(20*time.Millisecond, 150*time.Millisecond), -1, "move", m.look)
-	n := c.Leader()
+	c.discover()
+	n := c.leaderOf(m.rangeID)
 	if n < 0 {
 		return
 	}
 	node := c.nodes[n]
 	node.mail(node.life, func() {
-		node.core.Read(&store.Read{Range: RangeID, Done: func(v *store.View, err error) {
+		node.core.Read(&store.Read{Range: m.rangeID, Done: func(v *store.View, err error) {
 			if err != nil {
 				return
 			}
-			a, err := v.Answer(context.Background(), &metapb.Query{Format: 1, Op: &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}})
+			q := &metapb.Query{Format: 1, Op: &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}}
+			if start := v.Descriptor().Start; len(start) > 0 {
+				q.Bucket, q.Key, _ = keys.ParsePosition(start)
+			}
+			a, err := v.Answer(context.Background(), q)
 			if e := v.Close(); err == nil {
 				err = e
 			}
@@ -80,9 +90,13 @@ func (m *mover) went(leader int, d *metapb.RangeDescriptor) {
 		m.count(m.seen, d)
 	}
 	m.seen = d
+	m.c.learn(d)
 	m.destroy(d)
+	if m.split(leader, d) || !m.c.opt.Moves {
+		return
+	}
 	if step := m.next(leader, d); step != nil {
-		m.propose(leader, step)
+		m.propose(leader, d, &metapb.Command{Op: &metapb.Command_ChangeReplicas{ChangeReplicas: step}})
 	}
 }
 
@@ -92,6 +106,7 @@ func (m *mover) count(old, d *metapb.RangeDescriptor) {
 		return
 	}
 	switch {
+	case !bytes.Equal(old.End, d.End): // it was split
 	case machine.Joint(old):
 		m.moves.Leaves++
 	case machine.Joint(d):
@@ -198,20 +213,22 @@ func (m *mover) draw(d *metapb.RangeDescriptor) *exchange {
 
 // caughtUp asks the leader's store about a follower.
 func (m *mover) caughtUp(leader int, id disk.ID) bool {
-	s, _ := m.c.Status(leader)
+	s, _ := m.c.status(leader, m.rangeID)
 	return slices.ContainsFunc(s.Followers, func(f replica.Follower) bool {
 		return f.Disk == id && f.Active && f.Lag < 5
 	})
 }
 
 // propose hands a step to a store. Its answer is of no interest.
-func (m *mover) propose(n int, step *metapb.ChangeReplicas) {
+func (m *mover) propose(n int, d *metapb.RangeDescriptor, command *metapb.Command) {
 	c, node := m.c, m.c.nodes[n]
-	p, err := store.NewProposal(RangeID, &metapb.Command{
-		Format: 1, Time: uint64(c.wall().UnixMicro()), Op: &metapb.Command_ChangeReplicas{ChangeReplicas: step},
-	}, nil, func(r *metapb.Result, err error) {
+	command.Format, command.Time = 1, uint64(c.wall().UnixMicro())
+	if len(d.Start) > 0 {
+		command.Bucket, command.Key, _ = keys.ParsePosition(d.Start)
+	}
+	p, err := store.NewProposal(m.rangeID, command, nil, func(r *metapb.Result, err error) {
 		if err == nil && r.Status != metapb.Status_OK && r.Status != metapb.Status_REVISION_MISMATCH {
-			c.fail("a step was refused: %v: %v %s", step, r.Status, r.Detail)
+			c.fail("a step was refused: %v: %v %s", command, r.Status, r.Detail)
 		}
 	})
 	if err != nil {
@@ -227,11 +244,13 @@ func (m *mover) destroy(d *metapb.RangeDescriptor) {
 		if replicaOf(d, n.id) != nil || n.core == nil || !m.ends && !m.c.chance(4) {
 			continue
 		}
-		if s, ok := m.c.Status(i); !ok || s.Role != "leader" && s.Role != "follower" && s.Role != "candidate" {
+		switch s, _ := m.c.status(i, m.rangeID); s.Role {
+		case "leader", "follower", "candidate", "removed":
+		default:
 			continue
 		}
 		n.mail(n.life, func() {
-			n.core.Destroy(RangeID, d.NextReplica, func(err error) {
+			n.core.Destroy(m.rangeID, d.NextReplica, func(err error) {
 				if err == nil {
 					m.destroyed[n.id] = d.NextReplica - 1
 					m.moves.Destroys++
@@ -247,10 +266,11 @@ func (m *mover) settled() bool {
 		len(disksOf(m.seen, func(r *metapb.Replica) bool { return r.Learner })) == 0
 }
 
-// members returns the stores that keep the range, in order.
-func (c *Cluster) members() (list []int) {
+// members returns the stores that keep a range, in order.
+func (c *Cluster) members(rangeID uint64) (list []int) {
+	v := c.moverOf(rangeID)
 	for i, n := range c.nodes {
-		if c.mover == nil && i < c.opt.Replicas || c.mover != nil && c.mover.seen != nil && replicaOf(c.mover.seen, n.id) != nil {
+		if v == nil && i < c.opt.Replicas || v != nil && v.seen != nil && replicaOf(v.seen, n.id) != nil {
 			list = append(list, i)
 		}
 	}

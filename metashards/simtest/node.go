@@ -160,8 +160,8 @@ func (s sender) judge(m *transport.Message) {
 	if m.Raft.GetType() == raftpb.MsgPreVote || m.Raft.GetType() == raftpb.MsgPreVoteResp || m.Raft.GetReject() {
 		return
 	}
-	if v := s.c.mover; v != nil && m.Raft.GetFrom() <= v.destroyed[s.id] {
-		s.c.fail("store %d speaks for replica %d, which was destroyed: %v", s.n, m.Raft.GetFrom(), m.Raft)
+	if v := s.c.moverOf(m.Range); v != nil && m.Raft.GetFrom() <= v.destroyed[s.id] {
+		s.c.fail("store %d speaks for replica %d of range %d, which was destroyed: %v", s.n, m.Raft.GetFrom(), m.Range, m.Raft)
 	}
 	if m.Raft.GetType() == raftpb.MsgHeartbeatResp {
 		return // it promises nothing, and a disk that has no replica yet says it, too
@@ -172,12 +172,12 @@ func (s sender) judge(m *transport.Message) {
 	}
 	switch m.Raft.GetType() {
 	case raftpb.MsgVoteResp:
-		if h.Term != m.Raft.GetTerm() || h.Vote != m.Raft.GetTo() {
+		if h.Term < m.Raft.GetTerm() || h.Term == m.Raft.GetTerm() && h.Vote != m.Raft.GetTo() {
 			s.c.fail("store %d votes and keeps %+v: %v", s.n, h, m.Raft)
 		}
 	case raftpb.MsgAppResp:
 		_, last, _ := s.disk.Log().Bounds(m.Range)
-		if st, ok := s.c.Status(s.n); ok && m.Raft.GetIndex() > max(last, st.Applied) {
+		if st, ok := s.c.status(s.n, m.Range); ok && m.Raft.GetIndex() > max(last, st.Applied) {
 			s.c.fail("store %d acknowledges %d and keeps %d", s.n, m.Raft.GetIndex(), last)
 		}
 	}
@@ -208,16 +208,16 @@ func (p puller) ask(from disk.ID) (*node, error) {
 
 // noteFirst counts a crash amid a snapshot that makes a replica where there was none.
 func (p puller) noteFirst() {
-	if p.c.mover == nil {
-		return
-	}
 	s := p.disk.State().Snapshot()
-	_, err := machine.Load(s, RangeID)
-	if e := s.Close(); e != nil {
-		p.c.fail("%v", e)
-	}
-	if errors.Is(err, machine.ErrNoRange) {
-		p.c.mover.moves.Broken++
+	defer func() { _ = s.Close() }()
+	for _, r := range p.core.Status().Replicas {
+		v := p.c.moverOf(r.Range)
+		if v == nil || r.Role != "installing" {
+			continue
+		}
+		if _, err := machine.Load(s, r.Range); errors.Is(err, machine.ErrNoRange) {
+			v.moves.Broken++
+		}
 	}
 }
 

@@ -47,15 +47,16 @@ func Run(opt Options) (out Outcome, err error) {
 	for i := range c.nodes {
 		c.Start(i)
 	}
-	if c.mover != nil {
-		c.mover.ends = true
-		if ok, err := c.Run(2*time.Minute, c.mover.settled); !ok {
-			return out, fmt.Errorf("seed %d: the members do not settle (%w): %v %s", opt.Seed, err, c.mover.seen, c.describe())
+	if len(c.movers) > 0 {
+		if ok, err := c.Run(4*time.Minute, c.settled); !ok {
+			return out, fmt.Errorf("seed %d: ranges and members do not settle (%w): %s", opt.Seed, err, c.describe())
 		}
-		out.Moves = c.mover.moves
 	}
 	if ok, err := c.Run(time.Minute, c.equalSoon()); !ok {
 		return out, fmt.Errorf("seed %d: no convergence (%w): %s", opt.Seed, err, c.describe())
+	}
+	for _, m := range c.movers {
+		out.Moves.Add(m.moves)
 	}
 	for _, o := range c.history.ops {
 		if o.outcome == outcomeUnknown {
@@ -73,8 +74,13 @@ func Run(opt Options) (out Outcome, err error) {
 
 func (c *Cluster) describe() (s string) {
 	for i := range c.nodes {
-		st, _ := c.Status(i)
-		s += fmt.Sprintf("\n  store %d: %+v", i, st)
+		for _, r := range c.ranges() {
+			st, _ := c.status(i, r)
+			s += fmt.Sprintf("\n  store %d: %+v", i, st)
+		}
+	}
+	for _, m := range c.movers {
+		s += fmt.Sprintf("\n  range %d: %v, plan %v", m.rangeID, m.seen, m.plan)
 	}
 	return s
 }
@@ -87,7 +93,7 @@ func (c *Cluster) equalSoon() func() bool {
 			return false
 		}
 		next = c.now + 500*time.Millisecond
-		return c.Leader() >= 0 && c.Equal()
+		return c.Leader() >= 0 && c.Equal() && c.counted()
 	}
 }
 

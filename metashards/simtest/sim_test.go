@@ -61,22 +61,10 @@ func histories(t *testing.T, n uint64, options func(seed uint64) simtest.Options
 		sum.Snapshots += out.Snapshots
 		sum.Broken += out.Broken
 		sum.Duration += out.Duration
-		add(&sum.Moves, out.Moves)
+		sum.Moves.Add(out.Moves)
 	}
 	t.Logf("%d histories: %+v", n, sum)
 	return sum
-}
-
-func add(to *simtest.Moves, m simtest.Moves) {
-	to.Adds += m.Adds
-	to.Exchanges += m.Exchanges
-	to.Leaves += m.Leaves
-	to.Removes += m.Removes
-	to.Demoted += m.Demoted
-	to.LeaderDemoted += m.LeaderDemoted
-	to.Destroys += m.Destroys
-	to.Returns += m.Returns
-	to.Broken += m.Broken
 }
 
 // moving is a faulty run in which the range's replicas are exchanged among seven stores.
@@ -99,6 +87,40 @@ func TestMembership(t *testing.T) {
 		if n == 0 {
 			t.Errorf("%s: none: %+v", what, sum)
 		}
+	}
+}
+
+// splitting is a faulty run in which ranges are split while their replicas are exchanged.
+func splitting(seed uint64) simtest.Options {
+	o := moving(seed)
+	o.Splits, o.Keys = 4, 6
+	return o
+}
+
+// TestSplits splits ranges and exchanges their replicas at once while clients work under all faults: histories stay
+// linearizable, the ranges tile the space, their replicas are equal, and the usage of each is what its rows say.
+func TestSplits(t *testing.T) {
+	sum := histories(t, seeds(t, 60), splitting)
+	m := sum.Moves
+	for what, n := range map[string]int{
+		"splits": m.Splits, "splits with a learner": m.Learning, "crashes": sum.Crashes, "cuts": sum.Cuts, "snapshots": sum.Snapshots,
+		"exchanges": m.Exchanges, "removes": m.Removes, "destroys": m.Destroys, "returns": m.Returns, "broken first snapshots": m.Broken,
+	} {
+		if n == 0 {
+			t.Errorf("%s: none: %+v", what, sum)
+		}
+	}
+}
+
+// TestSplitsAlone splits ranges whose replicas stay, on disks that crash all the time.
+func TestSplitsAlone(t *testing.T) {
+	sum := histories(t, seeds(t, 60), func(seed uint64) simtest.Options {
+		o := faulty(seed)
+		o.Splits, o.Keys, o.Crashes = 4, 6, 2
+		return o
+	})
+	if sum.Moves.Splits == 0 || sum.Crashes == 0 {
+		t.Errorf("%+v", sum)
 	}
 }
 
@@ -171,6 +193,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 		"memory": func() simtest.Options { return faulty(5) },
 		"real":   func() simtest.Options { return real(7) },
 		"moves":  func() simtest.Options { return moving(3) },
+		"splits": func() simtest.Options { return splitting(3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var first simtest.Outcome

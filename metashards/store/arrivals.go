@@ -11,17 +11,9 @@ import (
 	"github.com/contender/contender/metashards/transport"
 )
 
-// Ticks in which a disk does not answer for a range that it has no replica of. At first: a replica of it may come about any
-// moment by a split that the others have applied already, and a snapshot would be in vain. After a snapshot was refused,
-// since the reason lasts.
-const (
-	absentTicks  = 3
-	refusedTicks = 20
-	absentMost   = 4096
-)
-
-// receiveFirst takes in a message for a range that has no replica here: a leader has made this disk a member. The disk
-// answers that it has nothing, until a snapshot comes. Ids below the range's tombstone are of replicas that were removed:
+// receiveFirst takes in a message for a range that has no replica here: a leader has made this disk a member, or a split
+// that was not applied here yet. The disk answers that it has nothing, until a snapshot comes, and it votes: others may need
+// its vote for there to be a leader that sends one. Ids below the range's tombstone are of replicas that were removed:
 // nobody answers for them. Nor for a replica that was here and is lost with the disk's state: it would forget what it
 // has acknowledged, so it is for others to remove it.
 func (c *Core) receiveFirst(msg *transport.Message) {
@@ -30,7 +22,11 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 		return
 	}
 	if answer := replica.Absent(c.env(), msg); answer != nil {
+		c.heardLeader(msg.Range)
 		c.opt.Sender.Send(answer)
+		return
+	}
+	if c.vote(msg) {
 		return
 	}
 	in, err := replica.InstallFirst(c.env(), msg)
@@ -38,7 +34,7 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 		err = c.judgeSpan(in.Descriptor)
 	}
 	if err != nil {
-		c.absent[msg.Range] = refusedTicks
+		c.absent[msg.Range] = absence{silent: refusedTicks}
 		c.refuseSnapshot(msg, err)
 		return
 	}
@@ -46,27 +42,6 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 		m := c.enrol(msg.Range)
 		m.span = in.Descriptor
 		c.install(m, in)
-	}
-}
-
-// answersFor reports whether the disk answers for a range that it has no replica of. It is silent at first.
-func (c *Core) answersFor(rangeID uint64) bool {
-	left, known := c.absent[rangeID]
-	if !known {
-		if len(c.absent) >= absentMost {
-			clear(c.absent)
-		}
-		c.absent[rangeID] = absentTicks
-	}
-	return known && left <= 0
-}
-
-// tickAbsent lets a tick pass for the ranges that are not answered for. One that was not spoken of for long is forgotten.
-func (c *Core) tickAbsent() {
-	for id := range c.absent {
-		if c.absent[id]--; c.absent[id] < -refusedTicks {
-			delete(c.absent, id)
-		}
 	}
 }
 

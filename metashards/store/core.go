@@ -27,8 +27,9 @@ type Core struct {
 	stopped  error // why the store takes no part any more
 	repairs  []repair
 	mending  map[disk.PayloadID]bool
-	absent   map[uint64]int // ranges without a replica here that are spoken to: ticks in which they are not answered for
-	parents  []*member      // that were split, since the last append
+	absent   map[uint64]absence // ranges without a replica here that are spoken to
+	ballots  []replica.Ballot   // votes for them, to be kept with the next append and then sent
+	parents  []*member          // that were split, since the last append
 	owners   owners
 
 	// The round that is under way.
@@ -42,7 +43,7 @@ func Open(opt Options) (*Core, error) {
 	c := &Core{
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
 		byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
-		absent: map[uint64]int{},
+		absent: map[uint64]absence{},
 	}
 	ranges, err := rangesOf(opt.Disk.State())
 	if err != nil {
@@ -122,7 +123,9 @@ func (c *Core) touch(m *member) {
 }
 
 // Dirty reports whether there is anything for a cycle to do.
-func (c *Core) Dirty() bool { return c.stopped == nil && (len(c.dirty) > 0 || len(c.repairs) > 0) }
+func (c *Core) Dirty() bool {
+	return c.stopped == nil && (len(c.dirty) > 0 || len(c.repairs) > 0 || len(c.ballots) > 0)
+}
 
 // Tick tells of the passing of one tick.
 func (c *Core) Tick() {

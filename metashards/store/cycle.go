@@ -27,6 +27,7 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 		c.collect(m)
 	}
 	c.keepCommits()
+	c.keepBallots()
 	c.appendRepairs(ctx)
 	if len(c.append.Payloads)+len(c.append.Entries)+len(c.append.HardStates) == 0 {
 		return false
@@ -88,7 +89,7 @@ func (c *Core) appendFailed(err error) {
 		return
 	}
 	c.opt.Logger.Warn("disk full: replicas rest", "disk", c.opt.Disk.ID(), "error", err)
-	c.full = true
+	c.full, c.ballots = true, nil
 	for _, m := range c.active {
 		m.replica.Fail(err)
 		c.farewell(m)
@@ -107,6 +108,7 @@ func (c *Core) Finish(syncErr error) {
 		c.Stop(syncErr)
 		return
 	}
+	c.sendBallots()
 	for _, m := range c.active {
 		if c.stopped != nil {
 			return

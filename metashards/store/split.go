@@ -46,7 +46,7 @@ func (c *Core) born(parent *member, ranges []uint64) {
 // keepCommits adds to the append what the parents of new ranges know to be committed, unless it is in it already.
 func (c *Core) keepCommits() {
 	for _, m := range c.parents {
-		if m.replica == nil || m.replica.Failed() != nil {
+		if m.replica == nil || m.replica.Failed() != nil || mutantSplitCommit {
 			continue
 		}
 		h := m.replica.HardState()

@@ -40,6 +40,9 @@ func (s *shared) leave() error {
 	return s.Close()
 }
 
+// Descriptor returns the range's descriptor at that moment. It is shared and never changes: read only.
+func (v *View) Descriptor() *metapb.RangeDescriptor { return v.descriptor }
+
 // Close ends the view.
 func (v *View) Close() error { return v.snapshot.leave() }
 

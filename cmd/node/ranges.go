@@ -1,0 +1,234 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards"
+	"github.com/contender/contender/metashards/clustermap"
+	"github.com/contender/contender/metashards/keys"
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/replica"
+)
+
+// RangeBytesDefault is how many bytes a range keeps at most before it is split, by default.
+const RangeBytesDefault = 256 << 20
+
+// Measures of tending.
+const (
+	// sizePause is how long a range is left alone before its size is looked at again.
+	sizePause = 2 * time.Second
+	// splitTries is how often a split is tried again when somebody else has changed the range.
+	splitTries = 20
+)
+
+// tending is what a node remembers of the ranges that it leads, between two looks.
+type tending struct {
+	leaders map[uint64]leaderSince
+	sized   map[uint64]sizedAt
+}
+
+// leaderSince is whose replica leads a range, and since when it is known to.
+type leaderSince struct {
+	disk  disk.ID
+	since time.Time
+}
+
+// sizedAt is when and up to which entry a range's size was looked at.
+type sizedAt struct {
+	applied uint64
+	at      time.Time
+}
+
+// led lists the replicas on this node's disks that lead their ranges.
+func (n *Node) led() (list []replica.Status) {
+	for _, s := range n.stores {
+		for _, r := range s.Status().Replicas {
+			if r.Role == roleLeader && r.Descriptor != nil {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
+// tend looks after the ranges that this node leads: it lets the map show them as they are, and splits those that have grown
+// too large.
+func (n *Node) tend(ctx context.Context, t *tending) {
+	ctx, cancel := context.WithTimeout(ctx, growTimeout)
+	defer cancel()
+	led := n.led()
+	if err := n.showLed(ctx, t, led); err != nil && ctx.Err() == nil {
+		n.env.Log.Warn("the map cannot show ranges as they are now", "error", err)
+	}
+	for _, r := range led {
+		if !n.mayHaveGrown(t, &r) {
+			continue
+		}
+		if err := n.splitLarge(ctx, r.Descriptor); err != nil && ctx.Err() == nil {
+			n.env.Log.Warn("a range cannot be split now", "range", r.Range, "error", err)
+		}
+	}
+	t.forget(led)
+}
+
+// forget drops what is remembered of ranges that others lead now.
+func (t *tending) forget(led []replica.Status) {
+	here := make(map[uint64]bool, len(led))
+	for _, r := range led {
+		here[r.Range] = true
+	}
+	for id := range t.leaders {
+		if !here[id] {
+			delete(t.leaders, id)
+			delete(t.sized, id)
+		}
+	}
+}
+
+// showLed lets the map show the ranges that it does not show as they are: all of them in one change.
+func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) error {
+	m := n.topology.Map()
+	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
+	for i := range m.Ranges {
+		known[m.Ranges[i].ID] = &m.Ranges[i]
+	}
+	now := n.env.Clock()
+	var news []clustermap.Range
+	for _, r := range led {
+		old := known[r.Range]
+		if old == nil {
+			old = &clustermap.Range{ID: r.Range}
+		}
+		shown := rangeOf(r.Descriptor)
+		shown.Leader = t.hint(old, r.Disk, now)
+		if shown.Generation > old.Generation || shown.Generation == old.Generation && shown.Leader != old.Leader {
+			news = append(news, shown)
+		}
+	}
+	return n.showRanges(ctx, news...)
+}
+
+// showRanges lets the map show ranges as they are, unless it knows better.
+func (n *Node) showRanges(ctx context.Context, news ...clustermap.Range) error {
+	if len(news) == 0 {
+		return nil
+	}
+	return n.changeMap(ctx, func(m *clustermap.Map) (changed bool, err error) {
+		for _, r := range news {
+			changed = m.ShowRange(r) || changed
+		}
+		return changed, nil
+	})
+}
+
+// hint returns which leader the map should name: the one that it names, until another has led for a while.
+func (t *tending) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.ID {
+	if t.leaders[r.ID].disk != leads {
+		t.leaders[r.ID] = leaderSince{leads, now}
+	}
+	if now.Sub(t.leaders[r.ID].since) < leaderPause {
+		return r.Leader
+	}
+	return leads
+}
+
+// mayHaveGrown reports whether a range has changed since its size was looked at, some time ago.
+func (n *Node) mayHaveGrown(t *tending, r *replica.Status) bool {
+	last, now := t.sized[r.Range], n.env.Clock()
+	if r.Applied == last.applied || now.Sub(last.at) < sizePause {
+		return false
+	}
+	t.sized[r.Range] = sizedAt{r.Applied, now}
+	return true
+}
+
+// splitLarge splits a range in two halves if it keeps more than it may.
+func (n *Node) splitLarge(ctx context.Context, d *metapb.RangeDescriptor) error {
+	a, err := n.askRange(ctx, d, &metapb.Query{Op: &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}})
+	if err != nil || a.Usage.GetHalved() != 0 || a.Usage.GetKeptBytes() <= uint64(n.cfg.RangeBytes) {
+		return err // what was just split is counted first
+	}
+	kept := a.Usage.KeptBytes
+	a, err = n.askRange(ctx, d, &metapb.Query{Op: &metapb.Query_FindSplit{FindSplit: &metapb.FindSplit{}}})
+	if err != nil || len(a.Split) == 0 {
+		return err // one key that is larger than a range
+	}
+	n.env.Log.Info("a range has grown large and is split", "range", d.Id, "bytes", kept)
+	_, err = n.splitRange(ctx, a.Split)
+	return err
+}
+
+// askRange asks the range that begins where a descriptor says.
+func (n *Node) askRange(ctx context.Context, d *metapb.RangeDescriptor, q *metapb.Query) (*metapb.Answer, error) {
+	q.Format = 1
+	if len(d.Start) > 0 {
+		var err error
+		if q.Bucket, q.Key, err = keys.ParsePosition(d.Start); err != nil {
+			return nil, err
+		}
+	}
+	a, err := n.meta.Query(ctx, q)
+	if err == nil && a.Status != metapb.Status_OK {
+		err = fmt.Errorf("range %d: %v %s", d.Id, a.Status, a.Detail)
+	}
+	return a, err
+}
+
+// errNoSplit says that a range can't be cut there.
+var errNoSplit = errors.New("the range cannot be split there")
+
+// splitRange splits the range that owns a position before it, lets the map show both parts, and returns them. The error is
+// errNoSplit where a range begins already, or while its replicas are being exchanged.
+func (n *Node) splitRange(ctx context.Context, at []byte) (*metapb.Result, error) {
+	id, err := n.newRangeID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bucket, key, err := keys.ParsePosition(at)
+	if err != nil {
+		return nil, err
+	}
+	for try := 0; ; try++ {
+		a, err := n.meta.Query(ctx, &metapb.Query{Format: 1, Bucket: bucket, Key: key, Op: &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}})
+		if err != nil {
+			return nil, err
+		}
+		d := a.GetRange().GetRange()
+		r, err := n.meta.Apply(ctx, &metapb.Command{
+			Format: 1, Bucket: bucket, Key: key, Time: uint64(n.env.Clock().UnixMicro()),
+			Op: &metapb.Command_Split{Split: &metapb.SplitRange{IfGeneration: d.GetGeneration(), At: at, NewRange: id}},
+		}, nil)
+		switch {
+		case err != nil:
+			return nil, err
+		case r.Status == metapb.Status_OK:
+			return r, n.showRanges(ctx, rangeOf(r.Range), rangeOf(r.Split))
+		case try == splitTries || r.Status != metapb.Status_REVISION_MISMATCH:
+			return nil, fmt.Errorf("%w: range %d: %v %s", errNoSplit, d.GetId(), r.Status, r.Detail)
+		}
+	}
+}
+
+// newRangeID returns an id that no range has ever had.
+func (n *Node) newRangeID(ctx context.Context) (uint64, error) {
+	for {
+		rec, err := n.getSystem(ctx, metashards.RecordRangeIDs)
+		if err != nil {
+			return 0, err
+		}
+		id := uint64(dataRange)
+		if len(rec.GetValue()) == 8 {
+			id = binary.BigEndian.Uint64(rec.Value)
+		}
+		id++
+		won, err := n.putSystemAt(ctx, metashards.RecordRangeIDs, binary.BigEndian.AppendUint64(nil, id), rec.GetRevision())
+		if err != nil || won {
+			return id, err
+		}
+	}
+}

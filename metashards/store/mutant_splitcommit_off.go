@@ -1,0 +1,5 @@
+//go:build !mutant_splitcommit
+
+package store
+
+const mutantSplitCommit = false
