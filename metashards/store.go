@@ -33,7 +33,8 @@ type Store interface {
 	// range's replicas keep it durably. payload is what rides beside the command (payload_length bytes), concatenated in
 	// order for a batch; nil if there is none. It is not kept after Apply returned nor changed. Apply retries over
 	// changes of leader and of ranges with the command's request id, until ctx ends. An error of kind Indeterminate
-	// means that the command may still take effect.
+	// means that the command may still take effect. The commands of a batch may lie in several ranges and are answered
+	// in their order; an error is of kind Indeterminate if any of them took effect or may still.
 	Apply(ctx context.Context, c *metapb.Command, payload []byte) (*metapb.Result, error)
 
 	// Query reads the range that owns its position. The answer reflects every command acknowledged before Query was

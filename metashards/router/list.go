@@ -3,8 +3,9 @@ package router
 import (
 	"bytes"
 	"context"
+	"fmt"
 
-	"github.com/contender/contender/metashards/clustermap"
+	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -43,6 +44,7 @@ func newListing(q *metapb.Query) *listing {
 			l.start = b
 		}
 	}
+	l.start = later(l.start, *l.prefix)
 	return l
 }
 
@@ -52,7 +54,7 @@ func (r *Router) list(ctx context.Context, l *listing) (*metapb.Answer, error) {
 	at := l.start
 	for {
 		l.query.Key = at
-		a, g, err := r.ask(ctx, l.query, at)
+		a, err := r.ask(ctx, l.query, at)
 		if err != nil {
 			return nil, err
 		}
@@ -64,17 +66,39 @@ func (r *Router) list(ctx context.Context, l *listing) (*metapb.Answer, error) {
 			out.Time = max(out.Time, a.Time)
 		}
 		*l.limit -= min(*l.limit, uint32(len(a.Items)))
-		if a.Status != metapb.Status_OK || *l.limit == 0 || !endsAt(g, l.query.Bucket, a) {
+		if a.Status != metapb.Status_OK || *l.limit == 0 || !endOfRange(a) {
 			return out, nil
 		}
-		if n := len(a.Items); n > 0 && a.Items[n-1].CommonPrefix {
-			*l.prefix = a.Items[n-1].Key
+		if bytes.Compare(a.Next, at) <= 0 {
+			return nil, &metashards.Error{
+				Op: "list", Kind: metashards.KindDamaged, Err: fmt.Errorf("the range with %q says that it ends at %q", at, a.Next),
+			}
 		}
-		at = a.Next
+		at = r.after(l, at, a)
 	}
 }
 
-// endsAt reports whether a page was cut short by the end of its range.
-func endsAt(g *clustermap.Range, bucket uint64, a *metapb.Answer) bool {
-	return a.Truncated && len(g.End) > 0 && bytes.Equal(g.End, keys.Position(bucket, a.Next))
+// endOfRange reports whether a page was cut short by the end of its range, as the range itself says, which knows where it
+// ends: its cursor is that end, which is above all its keys. A page that is full, because of the limit or because the store
+// gives no more at once, has its last line as its cursor.
+func endOfRange(a *metapb.Answer) bool {
+	n := len(a.Items)
+	return a.Truncated && (n == 0 || !bytes.Equal(a.Next, a.Items[n-1].Key))
+}
+
+// goOn returns where to go on after a page that a range's end cut short: there, or after the common prefix that was the last
+// line. The ranges between hold nothing but keys with that prefix.
+func (l *listing) goOn(a *metapb.Answer) []byte {
+	if n := len(a.Items); n > 0 && a.Items[n-1].CommonPrefix {
+		*l.prefix = a.Items[n-1].Key
+	}
+	return later(a.Next, *l.prefix)
+}
+
+// later returns the greater of a key and the first key above all that begin with a prefix.
+func later(key, prefix []byte) []byte {
+	if end := keys.PrefixEnd(prefix); bytes.Compare(end, key) > 0 {
+		return end
+	}
+	return key
 }

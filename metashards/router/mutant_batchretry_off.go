@@ -1,0 +1,5 @@
+//go:build !mutant_batchretry
+
+package router
+
+const mutantBatchRetry = false

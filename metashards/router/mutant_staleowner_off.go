@@ -1,0 +1,5 @@
+//go:build !mutant_staleowner
+
+package router
+
+const mutantStaleOwner = false
