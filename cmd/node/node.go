@@ -18,6 +18,7 @@ import (
 	"github.com/contender/contender/gateway/console"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
+	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/router"
 	"github.com/contender/contender/metashards/store"
@@ -241,8 +242,7 @@ func (n *Node) startLayer(run context.Context) error {
 	resolver := bucket.NewResolver(n.meta, n.env.Clock, n.env.Rand)
 	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
-		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Bucket: 1, Alive: n.alive, Log: n.env.Log,
-		Leads: func() bool { return n.leads(dataRange) },
+		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.outboxes, Alive: n.alive, Log: n.env.Log,
 	})
 	n.running.Go(func() { n.outbox.Run(run) })
 	n.front, err = gateway.New(gateway.Options{
@@ -262,6 +262,17 @@ func (n *Node) startLayer(run context.Context) error {
 	n.running.Go(func() { n.followMap(run) })
 	n.running.Go(func() { n.grow(run) })
 	return nil
+}
+
+// outboxes returns the start of each range of data that this node leads.
+func (n *Node) outboxes() (led []outbox.Position) {
+	for _, r := range n.led() {
+		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
+		if err == nil && bucket != metashards.SystemBucket {
+			led = append(led, outbox.Position{Bucket: bucket, Key: key})
+		}
+	}
+	return led
 }
 
 func (n *Node) limits() gateway.Limits {

@@ -27,7 +27,7 @@ func TestModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		worker := outbox.New(outbox.Options{
-			Store: l.Meta, Bytes: l.Bytes, Bucket: 1, Now: func() time.Time { return time.Now().Add(time.Hour) },
+			Store: l.Meta, Bytes: l.Bytes, Led: dataRange, Now: func() time.Time { return time.Now().Add(time.Hour) },
 		})
 		nodes := []*objecttest.Layer{l, l.Peer(rand.NewChaCha8([32]byte{2}))}
 		model := map[string][]byte{}
@@ -187,7 +187,7 @@ func TestVersionReplacedBeforeItsBytesAreRead(t *testing.T) {
 	l := newLayer(t)
 	l.Meta.SetDeleteDelay(time.Microsecond)
 	put(t, l, "k", randomBytes(1, 100_000))
-	worker := outbox.New(outbox.Options{Store: l.Meta, Bytes: l.Bytes, Bucket: 1, Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	worker := outbox.New(outbox.Options{Store: l.Meta, Bytes: l.Bytes, Led: dataRange, Now: func() time.Time { return time.Now().Add(time.Hour) }})
 	data := randomBytes(2, 200_000)
 	var replace sync.Once
 	for _, d := range l.Disks {
@@ -209,3 +209,6 @@ func TestVersionReplacedBeforeItsBytesAreRead(t *testing.T) {
 		t.Fatalf("%d bytes of %+v", len(got), rd.Version)
 	}
 }
+
+// dataRange returns a position in the only range of data.
+func dataRange() []outbox.Position { return []outbox.Position{{Bucket: 1}} }

@@ -1,8 +1,10 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -31,16 +33,20 @@ type Bytes interface {
 	Drop(ctx context.Context, blobs ...*metapb.Blob) error
 }
 
-// Options are what a Worker is made from. Store, Bytes and Now must be set.
+// Position is a place in the metadata space.
+type Position struct {
+	Bucket uint64
+	Key    []byte
+}
+
+// Options are what a Worker is made from. Store, Bytes, Now and Led must be set.
 type Options struct {
 	Store metashards.Store
 	Bytes Bytes
 	Now   func() time.Time
-	// Bucket and Key are a position in the range whose outbox this is.
-	Bucket uint64
-	Key    []byte
-	// Leads reports whether this node should do the work now; nil: always. It must not block.
-	Leads func() bool
+	// Led returns a position in each range whose outbox this node should empty now: those that it leads. It may leave out
+	// ranges whose outbox is known to be empty. It must not block.
+	Led func() []Position
 	// Alive says whether a disk is believed to answer; nil: all are. A deletion does not wait for a disk that does not: it
 	// learns of it when it comes back and its inventory is compared. It must not block.
 	Alive func(disk.ID) bool
@@ -50,7 +56,7 @@ type Options struct {
 	Log      *slog.Logger  // nil: nothing is logged
 }
 
-// Worker empties the outbox of one range. Two workers on one outbox do no harm but double work.
+// Worker empties the outboxes of ranges. Two workers on one outbox do no harm but double work.
 type Worker struct {
 	o       Options
 	backoff time.Duration // 0: the last pass went well
@@ -58,9 +64,6 @@ type Worker struct {
 
 // New returns a Worker.
 func New(o Options) *Worker {
-	if o.Leads == nil {
-		o.Leads = func() bool { return true }
-	}
 	if o.Alive == nil {
 		o.Alive = func(disk.ID) bool { return true }
 	}
@@ -84,9 +87,7 @@ func (w *Worker) Run(ctx context.Context) {
 		case <-w.o.Kick:
 		case <-t.C:
 		}
-		if w.o.Leads() {
-			w.pass(ctx)
-		}
+		w.pass(ctx)
 		t.Reset(w.pause())
 	}
 }
@@ -100,7 +101,7 @@ func (w *Worker) pass(ctx context.Context) {
 		w.backoff = 0
 	default:
 		w.backoff = min(max(2*w.backoff, backoffMin), backoffMax)
-		w.o.Log.Warn("the outbox is not empty", "rows_done", done, "retry_in", w.backoff, "err", err)
+		w.o.Log.Warn("an outbox is not empty", "rows_done", done, "retry_in", w.backoff, "err", err)
 	}
 }
 
@@ -111,33 +112,51 @@ func (w *Worker) pause() time.Duration {
 	return w.o.Interval
 }
 
-// Pass carries out every row that is due now and returns how many it did. A row that fails stays and does not hold up
-// the others; the error joins what failed.
+// Pass carries out every row that is due now and returns how many it did. A row or a range that fails does not hold up
+// the others, and the row stays; the error joins what failed.
 func (w *Worker) Pass(ctx context.Context) (done int, err error) {
+	var failed []error
+	for _, at := range w.o.Led() {
+		if ctx.Err() != nil {
+			return done, errors.Join(append(failed, ctx.Err())...)
+		}
+		n, err := w.empty(ctx, at)
+		done += n
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return done, errors.Join(failed...)
+}
+
+// empty carries out the rows of the range at a position, page by page. The range may be split meanwhile: what lies beyond
+// its new end is the next pass's, once this node knows that it leads that range, too.
+func (w *Worker) empty(ctx context.Context, at Position) (done int, err error) {
 	var after []byte
 	var failed []error
 	for {
-		a, err := w.page(ctx, after)
+		a, err := w.page(ctx, at, after)
 		if err != nil {
 			return done, errors.Join(append(failed, err)...)
 		}
-		rows, bad := w.carryOut(ctx, a.Outbox)
+		items, bad := w.carryOut(ctx, a.Outbox)
 		failed = append(failed, bad...)
-		if err := w.acknowledge(ctx, rows); err != nil {
+		n, err := w.acknowledge(ctx, at, items)
+		done += n
+		if err != nil {
 			return done, errors.Join(append(failed, err)...)
 		}
-		done += len(rows)
-		if !a.Truncated || len(a.Next) == 0 {
+		if !a.Truncated || bytes.Compare(a.Next, after) <= 0 {
 			return done, errors.Join(failed...)
 		}
 		after = a.Next
 	}
 }
 
-// page reads rows that are due.
-func (w *Worker) page(ctx context.Context, after []byte) (*metapb.Answer, error) {
+// page reads rows of a range that are due.
+func (w *Worker) page(ctx context.Context, at Position, after []byte) (*metapb.Answer, error) {
 	a, err := w.o.Store.Query(ctx, &metapb.Query{
-		Format: record.Format, Bucket: w.o.Bucket, Key: w.o.Key,
+		Format: record.Format, Bucket: at.Bucket, Key: at.Key,
 		Op: &metapb.Query_ListOutbox{ListOutbox: &metapb.ListOutbox{
 			Due: record.Micros(w.o.Now()), After: after, Limit: pageRows,
 		}},
@@ -148,9 +167,9 @@ func (w *Worker) page(ctx context.Context, after []byte) (*metapb.Answer, error)
 	return a, err
 }
 
-// carryOut does what rows ask for and returns the keys of those that are done. All blobs go in one call, which is
-// cheaper; if it fails, the rows are tried one by one.
-func (w *Worker) carryOut(ctx context.Context, items []*metapb.OutboxItem) (done [][]byte, failed []error) {
+// carryOut does what rows ask for and returns those that are done. All blobs go in one call, which is cheaper; if it fails,
+// the rows are tried one by one.
+func (w *Worker) carryOut(ctx context.Context, items []*metapb.OutboxItem) (done []*metapb.OutboxItem, failed []error) {
 	var blobs []*metapb.Blob
 	for _, it := range items {
 		blobs = append(blobs, it.Value.GetDeleteBlobs().GetBlobs()...)
@@ -158,7 +177,7 @@ func (w *Worker) carryOut(ctx context.Context, items []*metapb.OutboxItem) (done
 	if w.drop(ctx, blobs) == nil {
 		for _, it := range items {
 			if known(it) {
-				done = append(done, it.Row)
+				done = append(done, it)
 			}
 		}
 		return done, nil
@@ -171,7 +190,7 @@ func (w *Worker) carryOut(ctx context.Context, items []*metapb.OutboxItem) (done
 			failed = append(failed, err)
 			continue
 		}
-		done = append(done, it.Row)
+		done = append(done, it)
 	}
 	return done, failed
 }
@@ -193,17 +212,56 @@ func (w *Worker) drop(ctx context.Context, blobs []*metapb.Blob) error {
 	return err
 }
 
-// acknowledge removes rows that are done.
-func (w *Worker) acknowledge(ctx context.Context, rows [][]byte) error {
-	if len(rows) == 0 {
-		return nil
+// acknowledge removes rows that are done from the ranges that own them now, which need not be the one at the position
+// where they were read. It returns how many it removed for certain.
+func (w *Worker) acknowledge(ctx context.Context, at Position, items []*metapb.OutboxItem) (removed int, err error) {
+	if len(items) == 0 {
+		return 0, nil
 	}
+	const op = "acknowledge outbox rows"
+	commands := w.acknowledgements(at, items)
+	first := commands[0]
 	res, err := w.o.Store.Apply(ctx, &metapb.Command{
-		Format: record.Format, Bucket: w.o.Bucket, Key: w.o.Key, Time: record.Micros(w.o.Now()),
-		Op: &metapb.Command_OutboxDone{OutboxDone: &metapb.OutboxDone{Rows: rows}},
+		Format: record.Format, Bucket: first.Bucket, Key: first.Key, Time: first.Time,
+		Op: &metapb.Command_Batch{Batch: &metapb.Batch{Commands: commands}},
 	}, nil)
 	if err == nil {
-		err = record.StatusError("acknowledge outbox rows", "", "", res.Status, res.Detail)
+		err = record.StatusError(op, "", "", res.Status, res.Detail)
 	}
-	return err
+	if err != nil {
+		return 0, err
+	}
+	if len(res.Results) != len(commands) {
+		return 0, fmt.Errorf("%s: %d answers to %d commands", op, len(res.Results), len(commands))
+	}
+	var failed []error
+	for i, r := range res.Results {
+		if r.Status == metapb.Status_OK {
+			removed += len(commands[i].GetOutboxDone().Rows)
+		} else {
+			failed = append(failed, record.StatusError(op, "", string(commands[i].Key), r.Status, r.Detail))
+		}
+	}
+	return removed, errors.Join(failed...)
+}
+
+// acknowledgements returns a command for each position that the rows are of. Rows of one position come one after the other.
+func (w *Worker) acknowledgements(at Position, items []*metapb.OutboxItem) (commands []*metapb.Command) {
+	now := record.Micros(w.o.Now())
+	for _, it := range items {
+		own := Position{it.Bucket, it.Key}
+		if mutantOutboxOwner {
+			own = at
+		}
+		n := len(commands)
+		if n == 0 || commands[n-1].Bucket != own.Bucket || !bytes.Equal(commands[n-1].Key, own.Key) {
+			commands = append(commands, &metapb.Command{
+				Format: record.Format, Bucket: own.Bucket, Key: own.Key, Time: now,
+				Op: &metapb.Command_OutboxDone{OutboxDone: new(metapb.OutboxDone)},
+			})
+		}
+		rows := commands[len(commands)-1].GetOutboxDone()
+		rows.Rows = append(rows.Rows, it.Row)
+	}
+	return commands
 }

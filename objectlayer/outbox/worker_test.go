@@ -58,7 +58,7 @@ func newRig(t testing.TB) *rig {
 	if _, err := l.Buckets.Create(t.Context(), objectlayer.Bucket{Name: name}); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{l, c, outbox.Options{Store: l.Meta, Bytes: l.Bytes, Now: c.now, Bucket: 1}}
+	return &rig{l, c, outbox.Options{Store: l.Meta, Bytes: l.Bytes, Now: c.now, Led: func() []outbox.Position { return []outbox.Position{{Bucket: 1}} }}}
 }
 
 func (r *rig) put(t testing.TB, key string, n int) {
@@ -245,8 +245,15 @@ func TestRun(t *testing.T) {
 		leads, fails, drops := false, false, 0
 		kick := make(chan struct{})
 		w := outbox.New(outbox.Options{
-			Store: l.Meta, Now: time.Now, Bucket: 1, Kick: kick, Interval: time.Second,
-			Leads: func() bool { mu.Lock(); defer mu.Unlock(); return leads },
+			Store: l.Meta, Now: time.Now, Kick: kick, Interval: time.Second,
+			Led: func() []outbox.Position {
+				mu.Lock()
+				defer mu.Unlock()
+				if !leads {
+					return nil
+				}
+				return []outbox.Position{{Bucket: 1}}
+			},
 			Bytes: bytesOf(func() error {
 				mu.Lock()
 				defer mu.Unlock()

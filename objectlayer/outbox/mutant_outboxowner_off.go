@@ -1,0 +1,5 @@
+//go:build !mutant_outboxowner
+
+package outbox
+
+const mutantOutboxOwner = false
