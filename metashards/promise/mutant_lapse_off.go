@@ -1,0 +1,5 @@
+//go:build !mutant_promiselapse
+
+package promise
+
+const mutantLapse = false

@@ -1,0 +1,5 @@
+//go:build !mutant_promiselate
+
+package promise
+
+const mutantLate = false

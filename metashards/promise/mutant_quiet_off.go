@@ -1,0 +1,5 @@
+//go:build !mutant_promisequiet
+
+package promise
+
+const mutantQuiet = false

@@ -1,0 +1,5 @@
+//go:build !mutant_promiseregained
+
+package promise
+
+const mutantRegained = false

@@ -1,0 +1,5 @@
+//go:build !mutant_promiseunacked
+
+package promise
+
+const mutantUnacked = false
