@@ -51,6 +51,7 @@ type Config struct {
 	SegmentBytes  int64         // of new disks
 	CapacityBytes int64         // of each folder; 0: all of its file system
 	DrainTimeout  time.Duration
+	ReadByIndex   bool  // every read asks a majority, instead of relying on promises and clocks
 	RangeBytes    int64 // that a metadata range keeps before it is split; 0: RangeBytesDefault
 }
 
@@ -116,8 +117,11 @@ type Env struct {
 	// Route returns the address of this machine from which it reaches another; nil: nobody asks.
 	Route func(to string) (host string, err error)
 	Clock func() time.Time
-	Rand  io.Reader
-	Log   *slog.Logger
+	// BootClock goes on while the process is paused or the machine sleeps, and never steps. Nil: Clock, which must not step
+	// then.
+	BootClock func() time.Duration
+	Rand      io.Reader
+	Log       *slog.Logger
 	// Device names the device that a folder lies on; folders of one device fail together.
 	Device func(dir string) (uint64, error)
 	// Inode names a folder within its device, so that one folder under two names is found out; nil: nobody asks.
@@ -129,9 +133,18 @@ type Env struct {
 // SystemEnv is the real world.
 func SystemEnv(log *slog.Logger) Env {
 	return Env{
-		FS: vfs.Default, Listen: net.Listen, Dial: new(net.Dialer).DialContext, Route: route, Clock: time.Now, Rand: rand.Reader, Log: log,
+		FS: vfs.Default, Listen: net.Listen, Dial: new(net.Dialer).DialContext, Route: route, Clock: time.Now, BootClock: bootClock, Rand: rand.Reader, Log: log,
 		Device: statDevice, Inode: statInode, Hostname: os.Hostname,
 	}
+}
+
+// bootClock is CLOCK_BOOTTIME.
+func bootClock() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(fmt.Errorf("the kernel has no boot-time clock: %w", err)) // since Linux 2.6.39 it has
+	}
+	return time.Duration(t.Nano())
 }
 
 // route asks the kernel; nothing is sent.

@@ -96,6 +96,22 @@ func (n *Node) boot() (boot uint64) {
 	return boot
 }
 
+// bootOf is how often one of this node's disks was started.
+func (n *Node) bootOf(id disk.ID) uint64 {
+	for _, f := range n.folders {
+		if f.disk != nil && f.disk.ID() == id {
+			return f.ident.Boot
+		}
+	}
+	return 0
+}
+
+// freshOf reports whether nobody can hold a promise that a disk's store gave in an earlier life: there was none, or this
+// node is alone in the cluster, so that all others ended with it.
+func (n *Node) freshOf(id disk.ID) bool {
+	return n.bootOf(id) <= 1 || len(n.topology.Map().Nodes) == 1
+}
+
 // bytesClient makes the connections that carry shards to and from a node.
 func (n *Node) bytesClient(node clustermap.NodeID) *http.Client {
 	return &http.Client{Transport: &http.Transport{

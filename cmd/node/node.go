@@ -212,6 +212,7 @@ func (n *Node) startStores(run context.Context) error {
 			Options: store.Options{
 				Disk: d, Sender: wires, Puller: wires, Logger: n.env.Log.With("disk", id.String()), Now: n.env.Clock,
 				Proposer: binary.BigEndian.Uint64(proposer[:]), DeleteDelay: n.cfg.DeleteDelay,
+				Boot: n.bootOf(id), Fresh: n.freshOf(id), BootClock: n.env.BootClock, ReadByIndex: n.cfg.ReadByIndex,
 			},
 			Ticker: func(d time.Duration) (<-chan time.Time, func()) { t := time.NewTicker(d); return t.C, t.Stop },
 		})

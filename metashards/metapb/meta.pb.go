@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -5784,8 +5784,16 @@ type ReplicaMessage struct {
 	Payloads [][]byte               `protobuf:"bytes,5,rep,name=payloads,proto3" json:"payloads,omitempty"`
 	// On the wire the payloads follow the message as they are; these are their lengths.
 	PayloadLengths []uint64 `protobuf:"varint,6,rep,packed,name=payload_lengths,json=payloadLengths,proto3" json:"payload_lengths,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The promise that an acknowledgement of a leader's term comes with: the life of the sender's store, and the stretch.
+	StandBoot    uint64 `protobuf:"varint,7,opt,name=stand_boot,json=standBoot,proto3" json:"stand_boot,omitempty"`
+	StandStretch uint64 `protobuf:"varint,8,opt,name=stand_stretch,json=standStretch,proto3" json:"stand_stretch,omitempty"`
+	// The leader goes to sleep when this heartbeat has left.
+	Sleep bool `protobuf:"varint,9,opt,name=sleep,proto3" json:"sleep,omitempty"`
+	// Instead of a Raft message: a beat between the two stores, which asks for a promise, or gives it.
+	Ask           *PromiseRequest `protobuf:"bytes,10,opt,name=ask,proto3" json:"ask,omitempty"`
+	Promise       *PromiseAnswer  `protobuf:"bytes,11,opt,name=promise,proto3" json:"promise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplicaMessage) Reset() {
@@ -5860,6 +5868,248 @@ func (x *ReplicaMessage) GetPayloadLengths() []uint64 {
 	return nil
 }
 
+func (x *ReplicaMessage) GetStandBoot() uint64 {
+	if x != nil {
+		return x.StandBoot
+	}
+	return 0
+}
+
+func (x *ReplicaMessage) GetStandStretch() uint64 {
+	if x != nil {
+		return x.StandStretch
+	}
+	return 0
+}
+
+func (x *ReplicaMessage) GetSleep() bool {
+	if x != nil {
+		return x.Sleep
+	}
+	return false
+}
+
+func (x *ReplicaMessage) GetAsk() *PromiseRequest {
+	if x != nil {
+		return x.Ask
+	}
+	return nil
+}
+
+func (x *ReplicaMessage) GetPromise() *PromiseAnswer {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+// Claim is a leadership: of a range, in a term.
+type Claim struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Range         uint64                 `protobuf:"varint,1,opt,name=range,proto3" json:"range,omitempty"`
+	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *Claim) GetRange() uint64 {
+	if x != nil {
+		return x.Range
+	}
+	return 0
+}
+
+func (x *Claim) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+// PromiseRequest is promise.Request, between the disks of the message.
+type PromiseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Boot          uint64                 `protobuf:"varint,1,opt,name=boot,proto3" json:"boot,omitempty"`
+	Sequence      uint64                 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Asked         int64                  `protobuf:"varint,3,opt,name=asked,proto3" json:"asked,omitempty"` // nanoseconds on the sender's clock
+	Released      []*Claim               `protobuf:"bytes,4,rep,name=released,proto3" json:"released,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromiseRequest) Reset() {
+	*x = PromiseRequest{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromiseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromiseRequest) ProtoMessage() {}
+
+func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
+func (*PromiseRequest) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *PromiseRequest) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *PromiseRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *PromiseRequest) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *PromiseRequest) GetReleased() []*Claim {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+// PromiseAnswer is promise.Answer, between the disks of the message.
+type PromiseAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Boot          uint64                 `protobuf:"varint,1,opt,name=boot,proto3" json:"boot,omitempty"`
+	ToBoot        uint64                 `protobuf:"varint,2,opt,name=to_boot,json=toBoot,proto3" json:"to_boot,omitempty"`
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Asked         int64                  `protobuf:"varint,4,opt,name=asked,proto3" json:"asked,omitempty"`
+	Stretch       uint64                 `protobuf:"varint,5,opt,name=stretch,proto3" json:"stretch,omitempty"`
+	Doubts        []*Claim               `protobuf:"bytes,6,rep,name=doubts,proto3" json:"doubts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromiseAnswer) Reset() {
+	*x = PromiseAnswer{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromiseAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromiseAnswer) ProtoMessage() {}
+
+func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
+func (*PromiseAnswer) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *PromiseAnswer) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetToBoot() uint64 {
+	if x != nil {
+		return x.ToBoot
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetStretch() uint64 {
+	if x != nil {
+		return x.Stretch
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetDoubts() []*Claim {
+	if x != nil {
+		return x.Doubts
+	}
+	return nil
+}
+
 // Hello is the first frame of either side. The dialer speaks first; the other side answers with its own, or with a
 // refusal and the end of the connection.
 type Hello struct {
@@ -5881,7 +6131,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5893,7 +6143,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5906,7 +6156,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -5976,7 +6226,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5988,7 +6238,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6001,7 +6251,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6023,7 +6273,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6035,7 +6285,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6048,7 +6298,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6077,7 +6327,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6089,7 +6339,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6102,7 +6352,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6138,7 +6388,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6150,7 +6400,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6163,7 +6413,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6201,7 +6451,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6213,7 +6463,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6226,7 +6476,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6274,7 +6524,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6286,7 +6536,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6299,7 +6549,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6326,7 +6576,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6338,7 +6588,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6351,7 +6601,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6382,7 +6632,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6394,7 +6644,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6407,7 +6657,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -6456,7 +6706,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6468,7 +6718,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6481,7 +6731,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -6515,7 +6765,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6527,7 +6777,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6540,7 +6790,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7071,14 +7321,36 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x0fpayload_lengths\x18\x05 \x03(\x04R\x0epayloadLengths\x12!\n" +
 	"\fpayload_sums\x18\x06 \x03(\x06R\vpayloadSums\x12\x12\n" +
 	"\x04time\x18\a \x01(\x04R\x04time\x12!\n" +
-	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\xb5\x01\n" +
+	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\x80\x03\n" +
 	"\x0eReplicaMessage\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x1b\n" +
 	"\tfrom_disk\x18\x02 \x01(\x04R\bfromDisk\x12\x17\n" +
 	"\ato_disk\x18\x03 \x01(\x04R\x06toDisk\x12\x12\n" +
 	"\x04raft\x18\x04 \x01(\fR\x04raft\x12\x1a\n" +
 	"\bpayloads\x18\x05 \x03(\fR\bpayloads\x12'\n" +
-	"\x0fpayload_lengths\x18\x06 \x03(\x04R\x0epayloadLengths\"\xe6\x01\n" +
+	"\x0fpayload_lengths\x18\x06 \x03(\x04R\x0epayloadLengths\x12\x1d\n" +
+	"\n" +
+	"stand_boot\x18\a \x01(\x04R\tstandBoot\x12#\n" +
+	"\rstand_stretch\x18\b \x01(\x04R\fstandStretch\x12\x14\n" +
+	"\x05sleep\x18\t \x01(\bR\x05sleep\x123\n" +
+	"\x03ask\x18\n" +
+	" \x01(\v2!.contender.meta.v1.PromiseRequestR\x03ask\x12:\n" +
+	"\apromise\x18\v \x01(\v2 .contender.meta.v1.PromiseAnswerR\apromise\"1\n" +
+	"\x05Claim\x12\x14\n" +
+	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\x8c\x01\n" +
+	"\x0ePromiseRequest\x12\x12\n" +
+	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05asked\x18\x03 \x01(\x03R\x05asked\x124\n" +
+	"\breleased\x18\x04 \x03(\v2\x18.contender.meta.v1.ClaimR\breleased\"\xba\x01\n" +
+	"\rPromiseAnswer\x12\x12\n" +
+	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x17\n" +
+	"\ato_boot\x18\x02 \x01(\x04R\x06toBoot\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05asked\x18\x04 \x01(\x03R\x05asked\x12\x18\n" +
+	"\astretch\x18\x05 \x01(\x04R\astretch\x120\n" +
+	"\x06doubts\x18\x06 \x03(\v2\x18.contender.meta.v1.ClaimR\x06doubts\"\xe6\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\rversion_least\x18\x01 \x01(\rR\fversionLeast\x12!\n" +
 	"\fversion_most\x18\x02 \x01(\rR\vversionMost\x12\x18\n" +
@@ -7173,7 +7445,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -7246,17 +7518,20 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*ReplicaProgress)(nil), // 68: contender.meta.v1.ReplicaProgress
 	(*Proposal)(nil),        // 69: contender.meta.v1.Proposal
 	(*ReplicaMessage)(nil),  // 70: contender.meta.v1.ReplicaMessage
-	(*Hello)(nil),           // 71: contender.meta.v1.Hello
-	(*Beat)(nil),            // 72: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 73: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 74: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 75: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 76: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 77: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 78: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 79: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 80: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 81: contender.meta.v1.Failure
+	(*Claim)(nil),           // 71: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 72: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 73: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 74: contender.meta.v1.Hello
+	(*Beat)(nil),            // 75: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 76: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 77: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 78: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 79: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 80: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 81: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 82: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 83: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 84: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	2,  // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -7349,15 +7624,19 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	26, // 87: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
 	68, // 88: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
 	30, // 89: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	30, // 90: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	50, // 91: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	77, // 92: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,  // 93: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	94, // [94:94] is the sub-list for method output_type
-	94, // [94:94] is the sub-list for method input_type
-	94, // [94:94] is the sub-list for extension type_name
-	94, // [94:94] is the sub-list for extension extendee
-	0,  // [0:94] is the sub-list for field type_name
+	72, // 90: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	73, // 91: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	71, // 92: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	71, // 93: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	30, // 94: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	50, // 95: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	80, // 96: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,  // 97: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -7413,7 +7692,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   80,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

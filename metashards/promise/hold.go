@@ -214,3 +214,9 @@ func (t *Table) Settled(id, term uint64) bool {
 		return id == t.opt.Self || p == nil || now >= p.held || g.counts(p)
 	})
 }
+
+// Stands reports whether a peer's promise holds now, for whatever groups.
+func (t *Table) Stands(id disk.ID) bool {
+	p := t.peers[id]
+	return p != nil && t.opt.Now() < p.held
+}

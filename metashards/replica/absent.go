@@ -40,6 +40,9 @@ type Ballot struct {
 // campaignTransfer is what Raft writes into the votes of a candidate that its leader has called.
 var campaignTransfer = []byte("CampaignTransfer")
 
+// ByTransfer reports whether a vote request is of a candidate that its leader has called.
+func ByTransfer(m *raftpb.Message) bool { return bytes.Equal(m.GetContext(), campaignTransfer) }
+
 // AbsentVote returns how a replica that is not here yet answers a candidate: it has an empty log, so it votes like any other
 // member, by what the disk keeps of its term and vote. No answer: the message is not of a candidate, or the disk's log keeps
 // entries of the range, whose rows are about to come again.
@@ -74,7 +77,7 @@ func AbsentVote(env Env, m *transport.Message) (b Ballot, candidate bool) {
 		}
 	}
 	b.Hard = h
-	b.Transfer = bytes.Equal(m.Raft.GetContext(), campaignTransfer)
+	b.Transfer = ByTransfer(m.Raft)
 	b.Answer = &transport.Message{Range: m.Range, From: env.Disk, To: m.From, Raft: answer}
 	return b, true
 }

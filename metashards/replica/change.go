@@ -36,12 +36,12 @@ var (
 // The change itself is judged at apply: what Raft reads of the entry before that is only whether it leaves a joint
 // configuration, and it takes nothing else while there is one.
 func (r *Replica) proposeChange(c *metapb.ChangeReplicas, proposal []byte) ([]byte, error) {
-	if !r.CanRead() || r.changing || r.change > r.mach.State().AppliedIndex {
+	if !r.CanRead() || r.Changing() {
 		return nil, errChangePending
 	}
 	if r.departs(c) {
 		if p := r.successor(c.Demote); p != nil {
-			r.guard(func() { r.node.TransferLeader(p.Id) })
+			r.transfer(p.Id)
 		}
 		return nil, errChangeLeader
 	}
@@ -63,6 +63,10 @@ func (r *Replica) proposeChange(c *metapb.ChangeReplicas, proposal []byte) ([]by
 	r.changing = err == nil
 	return data, err
 }
+
+// Changing reports whether the log holds a change of replicas, as far as is known here, that was not applied. A leader that
+// CanRead knows of all that it holds.
+func (r *Replica) Changing() bool { return r.changing || r.change > r.mach.State().AppliedIndex }
 
 // departs reports whether a change takes this replica's vote: it is demoted, or it votes in the old half only of the joint
 // configuration that is left.

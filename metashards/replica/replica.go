@@ -29,7 +29,10 @@ type Env struct {
 	Proposer uint64
 	// Snapshots keeps the snapshots that followers pull from.
 	Snapshots *Snapshots
-	Options   Options
+	// LetGo is called before the replica lets go of its leadership in a term, by a transfer or because it fails: whatever
+	// relies on that leadership ends before others may be elected. Nil: nothing does.
+	LetGo   func(rangeID, term uint64)
+	Options Options
 }
 
 // Errors of Propose and Load.
@@ -199,6 +202,7 @@ func (r *Replica) Fail(err error) {
 		return
 	}
 	if r.role == raft.StateLeader {
+		r.letGo()
 		r.farewell = r.handOver()
 	}
 	r.failed = err
@@ -396,8 +400,20 @@ func (r *Replica) TransferLeadership(to disk.ID) error {
 	if p == nil || !votes(p) {
 		return ErrNotMember
 	}
-	r.guard(func() { r.node.TransferLeader(p.Id) })
+	r.transfer(p.Id)
 	return r.failed
+}
+
+// transfer has Raft hand over to a replica.
+func (r *Replica) transfer(to uint64) {
+	r.letGo()
+	r.guard(func() { r.node.TransferLeader(to) })
+}
+
+func (r *Replica) letGo() {
+	if r.env.LetGo != nil {
+		r.env.LetGo(r.id, r.hard.Term)
+	}
 }
 
 // Unreachable tells that messages to a replica on a disk are being lost.

@@ -45,7 +45,7 @@ func onDisks(b *testing.B) *router.Router {
 		}
 		s, err := store.New(store.Config{
 			Options: store.Options{
-				Disk: d, Sender: wires, Puller: wires, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Proposer: uint64(i+1) << 32,
+				Disk: d, Sender: wires, Puller: wires, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Proposer: uint64(i+1) << 32, Boot: 1, Fresh: true,
 			},
 			Ticker: func(d time.Duration) (<-chan time.Time, func()) { t := time.NewTicker(d); return t.C, t.Stop },
 		})

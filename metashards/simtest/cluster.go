@@ -41,10 +41,15 @@ type Options struct {
 	Clients, Operations, Keys int
 	// Crashes and Cuts say about how often in a second a store crashes and a link is cut, while there are faults.
 	Crashes, Cuts float64
+	// Pauses says about how often in a second a store's process stands still for a while, though clocks go on.
+	Pauses float64
 	// Moves has the ranges' replicas exchanged among the stores meanwhile.
 	Moves bool
 	// Splits is about how many ranges are split off meanwhile, at keys.
 	Splits int
+	// PromiseTime and ReadByIndex are as in store.Options.
+	PromiseTime time.Duration
+	ReadByIndex bool
 	// Rot is about how often in a second a payload rots on one of its replicas. It needs disks that know how.
 	Rot float64
 }
@@ -169,6 +174,9 @@ func (c *Cluster) Crash(n int) {
 		c.nodes[n].crash(c.rand)
 	}
 }
+
+// Pause lets a store's process stand still for a while.
+func (c *Cluster) Pause(n int, d time.Duration) { c.nodes[n].paused = c.now + d }
 
 // Start starts a store that has crashed.
 func (c *Cluster) Start(n int) {

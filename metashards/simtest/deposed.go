@@ -9,10 +9,10 @@ import (
 	"github.com/contender/contender/metashards/store"
 )
 
-// Deposed plays one scene: the leader is cut off from the other stores, clients go on reading from it and writing through
-// the others. It returns how many reads were asked of the old leader while another store led, and an error if one of them
-// was answered with less than had been acknowledged before.
-func Deposed(opt Options) (asked int, err error) {
+// Deposed plays one scene: the leader is cut off from the other stores, or its process is paused, clients go on reading from
+// it and writing through the others. It returns how many reads were asked of the old leader while another store led, and an
+// error if one of them was answered with less than had been acknowledged before.
+func Deposed(opt Options, pause bool) (asked int, err error) {
 	opt.Clients = 0
 	c, err := New(opt)
 	if err != nil {
@@ -73,7 +73,11 @@ func Deposed(opt Options) (asked int, err error) {
 	if _, err := c.Run(time.Second, nil); err != nil {
 		return 0, err
 	}
-	c.Isolate(old, true)
+	if pause {
+		c.Pause(old, 4*time.Second)
+	} else {
+		c.Isolate(old, true)
+	}
 	if _, err = c.Run(4*time.Second, nil); err != nil {
 		return asked, err
 	}

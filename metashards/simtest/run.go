@@ -16,6 +16,7 @@ type Outcome struct {
 	Unknown int
 	Crashes int
 	Cuts    int
+	Pauses  int
 	Rotten  int
 	// Snapshots is how many Raft messages with a snapshot were sent.
 	Snapshots int
@@ -120,6 +121,14 @@ func (c *Cluster) chaos(out *Outcome) {
 		out.Cuts++
 		c.Isolate(n, true)
 		c.after(c.between(time.Second, 5*time.Second), n, "mend", func() { c.Isolate(n, false) })
+	}
+	if c.rand.Float64() < c.opt.Pauses*step.Seconds() {
+		n := c.rand.IntN(len(c.nodes))
+		if l := c.Leader(); l >= 0 && c.chance(2) {
+			n = l
+		}
+		out.Pauses++
+		c.Pause(n, c.between(100*time.Millisecond, 5*time.Second))
 	}
 	if c.rand.Float64() < c.opt.Rot*step.Seconds() && c.rot() {
 		out.Rotten++

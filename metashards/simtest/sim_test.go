@@ -27,7 +27,8 @@ func small() replica.Options {
 func faulty(seed uint64) simtest.Options {
 	return simtest.Options{
 		Seed: seed, Clients: 6, Operations: 25, Keys: 2, Replica: small(), BatchCommands: 4,
-		Loss: 25, Crashes: 0.5, Cuts: 1,
+		Loss: 25, Crashes: 0.5, Cuts: 1, Pauses: 0.2,
+		PromiseTime: time.Duration(seed%3+1) * 600 * time.Millisecond,
 	}
 }
 
@@ -57,6 +58,7 @@ func histories(t *testing.T, n uint64, options func(seed uint64) simtest.Options
 		sum.Unknown += out.Unknown
 		sum.Crashes += out.Crashes
 		sum.Cuts += out.Cuts
+		sum.Pauses += out.Pauses
 		sum.Rotten += out.Rotten
 		sum.Snapshots += out.Snapshots
 		sum.Broken += out.Broken
@@ -116,7 +118,7 @@ func TestSplits(t *testing.T) {
 func TestSplitsAlone(t *testing.T) {
 	sum := histories(t, seeds(t, 60), func(seed uint64) simtest.Options {
 		o := faulty(seed)
-		o.Splits, o.Keys, o.Crashes = 4, 6, 2
+		o.Splits, o.Keys, o.Crashes, o.PromiseTime = 4, 6, 2, 400*time.Millisecond
 		return o
 	})
 	if sum.Moves.Splits == 0 || sum.Crashes == 0 {
@@ -149,7 +151,7 @@ func TestStraight(t *testing.T) {
 // It is the test that catches the mutant ackbeforequorum.
 func TestHistories(t *testing.T) {
 	sum := histories(t, seeds(t, 150), faulty)
-	if sum.Crashes == 0 || sum.Cuts == 0 || sum.Snapshots == 0 || sum.Broken == 0 {
+	if sum.Crashes == 0 || sum.Cuts == 0 || sum.Pauses == 0 || sum.Snapshots == 0 || sum.Broken == 0 {
 		t.Errorf("faults did not happen: %+v", sum)
 	}
 	if sum.Unknown > sum.Acked/10 {
@@ -224,19 +226,31 @@ func TestLearnerHasNoVote(t *testing.T) {
 	}
 }
 
-// TestDeposedLeaderNeverAnswers cuts a leader off while a client goes on reading from it, and others write elsewhere: in
-// the time in which two stores believe that they lead, the old one must not answer with old values.
+// TestReadsByIndex does as TestHistories with reads that ask a majority each time.
+func TestReadsByIndex(t *testing.T) {
+	histories(t, seeds(t, 30), func(seed uint64) simtest.Options {
+		o := faulty(seed)
+		o.ReadByIndex = true
+		return o
+	})
+}
+
+// TestDeposedLeaderNeverAnswers cuts a leader off, or pauses its process, while a client goes on reading from it, and others
+// write elsewhere: in the time in which two stores believe that they lead, the old one must not answer with old values. It
+// catches the mutants stalereads and lease.
 func TestDeposedLeaderNeverAnswers(t *testing.T) {
-	both := 0
-	for seed := uint64(1); seed <= seeds(t, 20); seed++ {
-		cryptotest.SetGlobalRandom(t, seed)
-		n, err := simtest.Deposed(simtest.Options{Seed: seed})
-		if err != nil {
-			t.Fatal(err)
+	for _, pause := range []bool{false, true} {
+		both := 0
+		for seed := uint64(1); seed <= seeds(t, 20); seed++ {
+			cryptotest.SetGlobalRandom(t, seed)
+			n, err := simtest.Deposed(simtest.Options{Seed: seed, PromiseTime: 600 * time.Millisecond, ReadByIndex: seed%4 == 0}, pause)
+			if err != nil {
+				t.Fatal(err)
+			}
+			both += n
 		}
-		both += n
-	}
-	if both == 0 {
-		t.Error("there was never a moment with two leaders: the test shows nothing")
+		if both == 0 {
+			t.Errorf("pause %v: there was never a moment with two leaders: the test shows nothing", pause)
+		}
 	}
 }

@@ -122,6 +122,7 @@ func (c *Core) after(m *member, still bool) {
 			err = e
 		}
 		if errors.Is(err, machine.ErrNoRange) {
+			c.table.Forget(m.rangeID)
 			c.strike(m)
 			return
 		}

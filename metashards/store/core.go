@@ -8,6 +8,7 @@ import (
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/promise"
 	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/transport"
 )
@@ -31,6 +32,8 @@ type Core struct {
 	ballots  []replica.Ballot   // votes for them, to be kept with the next append and then sent
 	parents  []*member          // that were split, since the last append
 	owners   owners
+	table    *promise.Table
+	beats    int // ticks until the next
 
 	// The round that is under way.
 	active []*member
@@ -44,6 +47,13 @@ func Open(opt Options) (*Core, error) {
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
 		byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
 		absent: map[uint64]absence{},
+	}
+	var err error
+	c.table, err = promise.New(promise.Options{
+		Self: opt.Disk.ID(), Boot: opt.Boot, D: opt.PromiseTime, Now: opt.BootClock, Fresh: opt.Fresh,
+	})
+	if err != nil {
+		return nil, err
 	}
 	ranges, err := rangesOf(opt.Disk.State())
 	if err != nil {
@@ -88,7 +98,7 @@ func rangesOf(state disk.State) (ids []uint64, err error) {
 func (c *Core) add(rangeID uint64) {
 	m := c.enrol(rangeID)
 	c.load(m)
-	if m.replica != nil && m.replica.First() {
+	if m.replica != nil && m.replica.First() && c.mayCampaign(m) {
 		m.replica.Campaign()
 	}
 }
@@ -104,6 +114,7 @@ func (c *Core) load(m *member) {
 		return
 	}
 	c.owners.changed()
+	m.awake()
 	c.touch(m)
 }
 
@@ -111,6 +122,7 @@ func (c *Core) env() replica.Env {
 	return replica.Env{
 		Context: c.opt.Context, Disk: c.opt.Disk.ID(), Log: c.opt.Disk.Log(), State: c.opt.Disk.State(),
 		Logger: c.opt.Logger, Proposer: c.opt.Proposer, Snapshots: c.snapshots, Options: c.opt.Replica,
+		LetGo: c.table.Release,
 	}
 }
 
@@ -141,15 +153,14 @@ func (c *Core) Tick() {
 	for _, m := range c.members {
 		switch {
 		case m.replica != nil:
-			m.replica.Tick()
-			c.count(m)
-			c.touch(m)
+			c.tick(m)
 		case m.rest > 0:
 			if m.rest--; m.rest == 0 {
 				c.load(m)
 			}
 		}
 	}
+	c.beat()
 	c.tickAbsent()
 	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
 		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
@@ -169,16 +180,21 @@ func (c *Core) snapshotTicks() int {
 // Receive takes in a message of another store.
 func (c *Core) Receive(msg *transport.Message) {
 	m := c.byRange[msg.Range]
-	if c.stopped == nil && m == nil {
+	switch {
+	case c.stopped != nil:
+		return
+	case msg.Raft == nil:
+		c.receiveBeat(msg)
+		return
+	case !c.mayVote(msg):
+		return
+	case m == nil:
 		c.receiveFirst(msg)
 		return
-	}
-	if c.stopped != nil || m.replica == nil {
+	case m.replica == nil || c.replaced(m, msg):
 		return
 	}
-	if c.replaced(m, msg) {
-		return
-	}
+	m.hear(msg)
 	c.touch(m)
 	in, err := m.replica.Install(msg)
 	if err == nil && in != nil {
@@ -191,6 +207,7 @@ func (c *Core) Receive(msg *transport.Message) {
 		c.install(m, in)
 	default:
 		m.replica.Step(msg)
+		c.acknowledged(m, msg)
 	}
 }
 
@@ -260,6 +277,7 @@ func (c *Core) Propose(p *Proposal) {
 		return
 	}
 	m.pending = append(m.pending, p)
+	m.awake()
 	c.touch(m)
 }
 
@@ -293,6 +311,7 @@ func (c *Core) TransferLeadership(rangeID uint64, to disk.ID) error {
 	if m == nil {
 		return &Refusal{Reason: reason, Range: rangeID, Err: c.stopped}
 	}
+	m.awake()
 	c.touch(m)
 	if err := m.replica.TransferLeadership(to); err != nil {
 		return &Refusal{Reason: NotLeader, Range: rangeID, Leader: m.replica.LeaderDisk(), Err: err}

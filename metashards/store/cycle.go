@@ -53,8 +53,9 @@ func (c *Core) collect(m *member) {
 		return
 	}
 	m.noteLeadership()
+	m.lead()
 	m.refuseUnproposed(m.replica.Refused())
-	c.send(early)
+	c.sendOf(m, early)
 	c.active = append(c.active, m)
 }
 
@@ -75,9 +76,11 @@ func (c *Core) check(m *member) bool {
 	return true
 }
 
-func (c *Core) send(messages []*transport.Message) {
-	for _, m := range messages {
-		c.opt.Sender.Send(m)
+// sendOf sends a replica's messages.
+func (c *Core) sendOf(m *member, messages []*transport.Message) {
+	for _, msg := range messages {
+		c.acknowledge(m, msg)
+		c.opt.Sender.Send(msg)
 	}
 }
 
@@ -125,7 +128,7 @@ func (c *Core) finish(m *member) {
 	if r == nil {
 		return
 	}
-	c.send(r.Late())
+	c.sendOf(m, r.Late())
 	if mutantAckBeforeQuorum {
 		for _, s := range r.Proposed() {
 			if i := slices.IndexFunc(m.batches, func(b batch) bool { return b.sequence == s }); i >= 0 {
@@ -140,6 +143,7 @@ func (c *Core) finish(m *member) {
 	if err == nil {
 		if r.Machine().Descriptor() != before {
 			c.owners.changed()
+			m.lead()
 		}
 		c.born(m, r.Born())
 		m.answer(applied)

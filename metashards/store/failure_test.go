@@ -44,6 +44,7 @@ func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, n := range []int{1, 3} {
 			g := newGroup(t, n, nil)
+			g.fresh = true
 			for k := range 20 {
 				g.mustPut(fmt.Sprint("k", k), 1, []byte(fmt.Sprint("v", k)))
 			}
@@ -73,6 +74,7 @@ func TestLowestDiskGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(t, 3, nil)
 		defer g.close()
+		g.fresh = true
 		g.mustPut("k", 1, []byte("v"))
 		for i := range 3 {
 			g.crash(i)

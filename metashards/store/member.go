@@ -32,6 +32,11 @@ type member struct {
 	begun     time.Time // when it became leader, and range time then
 	rangeTime uint64
 
+	asleep bool                    // it is not ticked
+	idle   int                     // ticks since anything came
+	lulled lullaby                 // by which the leader went to sleep
+	shown  *metapb.RangeDescriptor // what the promises know of the members, as leader
+
 	uncounted bool // buckets whose usage is halved may be there
 	counting  bool // they are being counted, or what came of it is under way
 }
@@ -139,8 +144,9 @@ func (m *member) noteLeadership() {
 	if term == m.term {
 		return
 	}
+	m.core.table.Release(m.rangeID, m.term)
 	m.dismiss(NotLeader, Indeterminate, nil)
-	m.term = term
+	m.term, m.shown = term, nil
 	if leads {
 		m.begun = m.core.opt.Now()
 		m.rangeTime = max(uint64(max(0, m.begun.UnixMicro())), m.replica.Machine().State().Time)
@@ -187,6 +193,10 @@ func (m *member) askReads() {
 		m.release()
 		return
 	}
+	if m.readUnderLease() {
+		return
+	}
+	m.awake()
 	m.core.mark++
 	m.asked = append(m.asked, round{mark: m.core.mark, reads: m.reads})
 	m.reads = nil
@@ -241,13 +251,17 @@ func (m *member) release() {
 	for _, r := range due {
 		n += len(r.reads)
 	}
-	mach, snapshot := m.replica.Machine(), m.core.share(n)
+	snapshot := m.core.share(n)
 	for _, r := range due {
-		for _, q := range r.reads {
-			q.Done(&View{
-				core: m.core, machine: mach, descriptor: mach.Descriptor(), snapshot: snapshot, moment: mach.Moment(),
-			}, nil)
-		}
+		m.show(r.reads, snapshot)
+	}
+}
+
+// show answers reads with a view of now.
+func (m *member) show(reads []*Read, snapshot *shared) {
+	mach := m.replica.Machine()
+	for _, q := range reads {
+		q.Done(&View{core: m.core, machine: mach, descriptor: mach.Descriptor(), snapshot: snapshot, moment: mach.Moment()}, nil)
 	}
 }
 

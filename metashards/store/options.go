@@ -18,6 +18,17 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock: range time follows it on leaders.
 	Now func() time.Time
+	// Boot is the store's life: higher than in every life before, as the disk's boot count is. Fresh says that nobody can hold
+	// a promise of an earlier life, since there was none, or nobody else is there.
+	Boot  uint64
+	Fresh bool
+	// BootClock goes on while the process is paused, and never steps. Nil: Now, which must not step then.
+	BootClock func() time.Duration
+	// PromiseTime is how long promises between stores hold, the same in all of them. Default promise.DefaultD.
+	PromiseTime time.Duration
+	// ReadByIndex asks a majority for every read, for machines whose clocks can't be trusted. By default a leader under
+	// promises of a majority answers by itself.
+	ReadByIndex bool
 	// Proposer is a number that no other store and no other life of this one uses: a random one.
 	Proposer uint64
 	// Go runs long work beside the core and returns at once. Context ends the work.
@@ -52,5 +63,9 @@ func (o Options) withDefaults() Options {
 	set(&o.FullPercent, 97)
 	set(&o.Snapshots, 4)
 	set(&o.RetryTicks, 20)
+	if o.BootClock == nil {
+		begin := o.Now()
+		o.BootClock = func() time.Duration { return o.Now().Sub(begin) }
+	}
 	return o
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -14,6 +15,7 @@ import (
 type owners struct {
 	list  atomic.Pointer[[]*metapb.RangeDescriptor] // ascending; never changed once it is here
 	stale bool
+	peers []disk.ID // that have replicas of these ranges, ascending; the core's alone
 }
 
 // changed says that a range came, went or was split.
@@ -32,6 +34,14 @@ func (o *owners) refresh(members []*member) {
 	}
 	slices.SortFunc(list, func(a, b *metapb.RangeDescriptor) int { return bytes.Compare(a.Start, b.Start) })
 	o.list.Store(&list)
+	o.peers = o.peers[:0]
+	for _, d := range list {
+		for _, r := range d.Replicas {
+			if i, found := slices.BinarySearch(o.peers, disk.ID(r.Disk)); !found {
+				o.peers = slices.Insert(o.peers, i, disk.ID(r.Disk))
+			}
+		}
+	}
 	o.stale = false
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/promise"
 	"github.com/contender/contender/metashards/transport"
 )
 
@@ -148,6 +149,10 @@ func TestAbsentReplicaVotes(t *testing.T) {
 		}
 		g.crash(spare)
 		g.restart(spare)
+		if m := g.asked(spare, 2, 9); m != nil {
+			t.Errorf("it votes although it may have promised not to, before the crash: %v", m)
+		}
+		time.Sleep(promise.DefaultD) // virtual
 		if m := g.asked(spare, 2, 9); m == nil || !m.GetReject() {
 			t.Errorf("another candidate of the term: %v", m)
 		}

@@ -31,6 +31,7 @@ type group struct {
 	stores []*store.Store
 	stop   []func()
 	life   uint64
+	fresh  bool // all stores end together, as those of one node alone do: nobody holds a promise of an earlier life
 	tune   func(*store.Config)
 }
 
@@ -65,7 +66,7 @@ func (g *group) open(i int) {
 	c := store.Config{
 		Options: store.Options{
 			Disk: g.disks[i], Sender: g.local, Puller: g.local, Logger: slog.New(slog.DiscardHandler),
-			Now: time.Now, Proposer: g.life << 32,
+			Now: time.Now, Proposer: g.life << 32, Boot: g.life, Fresh: g.fresh || g.life <= uint64(len(g.disks)),
 		},
 		Ticker: ticker,
 	}

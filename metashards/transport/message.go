@@ -6,16 +6,25 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/promise"
 )
 
-// Message is a Raft message between two replicas of one range. After it was handed to a Sender nobody changes it or
-// anything that it points to: a store of the same process receives the same memory.
+// Message is a Raft message between two replicas of one range, or a beat between two stores. After it was handed to a Sender
+// nobody changes it or anything that it points to: a store of the same process receives the same memory.
 type Message struct {
 	Range    uint64
 	From, To disk.ID
-	Raft     *raftpb.Message
+	Raft     *raftpb.Message // nil: it is a beat
 	// Payloads are those of the entries of Raft, in order of entry and number.
 	Payloads [][]byte
+	// Stand is the promise that comes with an acknowledgement of a leader's term.
+	Stand promise.Stand
+	// Sleep says that the leader goes to sleep when this heartbeat has left.
+	Sleep bool
+
+	// Of a beat one is there: it asks for a promise, or gives it.
+	Ask     *promise.Request
+	Promise *promise.Answer
 }
 
 // Bytes returns about how much memory the message holds.

@@ -78,6 +78,7 @@ func (r *replicated) up(i int) {
 	s, err := store.New(store.Config{
 		Options: store.Options{
 			Disk: r.disks[i], Sender: local, Puller: local, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Proposer: r.life << 32,
+			Boot: r.life, Fresh: r.life <= uint64(len(r.disks)), PromiseTime: 20 * 20 * time.Millisecond,
 			Replica: replica.Options{TruncateEntries: 20, KeepEntries: 5, CacheBytes: 1},
 		},
 		Ticker: ticker, Tick: 20 * time.Millisecond,

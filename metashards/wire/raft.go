@@ -9,6 +9,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/promise"
 	"github.com/contender/contender/metashards/transport"
 )
 
@@ -68,10 +69,15 @@ func keep(b []byte) []byte {
 func (b *batch) message(m *transport.Message) error {
 	e := &b.envelope
 	var err error
+	if m.Raft == nil {
+		b.buf, err = appendFrame(b.buf, header{kind: kindRaft}, encodeBeat(m), 0)
+		return err
+	}
 	if b.raft, err = (proto.MarshalOptions{}).MarshalAppend(b.raft[:0], m.Raft); err != nil {
 		return fmt.Errorf("wire: encode a Raft message of range %d: %w", m.Range, err)
 	}
 	e.Range, e.FromDisk, e.ToDisk, e.Raft = m.Range, uint64(m.From), uint64(m.To), b.raft
+	e.StandBoot, e.StandStretch, e.Sleep = m.Stand.Boot, m.Stand.Stretch, m.Sleep
 	e.PayloadLengths = e.PayloadLengths[:0]
 	total := 0
 	for _, p := range m.Payloads {
@@ -94,8 +100,13 @@ func decodeRaft(f *frame, scratch *metapb.ReplicaMessage) (*transport.Message, e
 		return nil, &ProtocolError{Reason: "Raft message: " + err.Error()}
 	}
 	m := &transport.Message{
-		Range: scratch.Range, From: disk.ID(scratch.FromDisk), To: disk.ID(scratch.ToDisk), Raft: new(raftpb.Message),
+		Range: scratch.Range, From: disk.ID(scratch.FromDisk), To: disk.ID(scratch.ToDisk),
+		Stand: promise.Stand{Boot: scratch.StandBoot, Stretch: scratch.StandStretch}, Sleep: scratch.Sleep,
 	}
+	if scratch.Ask != nil || scratch.Promise != nil {
+		return m, decodeBeat(m, scratch)
+	}
+	m.Raft = new(raftpb.Message)
 	if err := proto.Unmarshal(scratch.Raft, m.Raft); err != nil {
 		return nil, &ProtocolError{Reason: "Raft message: " + err.Error()}
 	}

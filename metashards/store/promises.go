@@ -1,0 +1,225 @@
+package store
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/promise"
+	"github.com/contender/contender/metashards/replica"
+	"github.com/contender/contender/metashards/transport"
+)
+
+// Ticks of promises and sleep.
+const (
+	// beatTicks is how often each store that shares a range is asked for its promise.
+	beatTicks = 3
+	// sleepTicks is how long nothing must have come to a range before its leader goes to sleep.
+	sleepTicks = 10
+)
+
+// lullaby is what a sleeping leader said last.
+type lullaby struct{ term, index uint64 }
+
+// beat asks the stores that share ranges for their promises, and acts on what has become of those before.
+func (c *Core) beat() {
+	if c.beats--; c.beats <= 0 {
+		c.beats = beatTicks
+		c.owners.refresh(c.members)
+		for _, to := range c.owners.peers {
+			if to == c.opt.Disk.ID() {
+				continue
+			}
+			ask := c.table.Ask(to)
+			c.opt.Sender.Send(&transport.Message{From: c.opt.Disk.ID(), To: to, Ask: &ask})
+		}
+	}
+	for _, e := range c.table.Tick() {
+		c.happened(e)
+	}
+}
+
+// happened wakes the ranges that an event concerns.
+func (c *Core) happened(e promise.Event) {
+	for _, id := range e.Groups {
+		m := c.byRange[id]
+		if m == nil || m.replica == nil {
+			continue
+		}
+		m.awake()
+		switch e.Kind {
+		case promise.Silent, promise.Restarted, promise.Released:
+			m.replica.Orphan()
+		}
+		c.touch(m)
+	}
+}
+
+// receiveBeat takes in a beat.
+func (c *Core) receiveBeat(msg *transport.Message) {
+	if msg.Ask != nil {
+		if a, ok := c.table.Answer(*msg.Ask); ok {
+			c.opt.Sender.Send(&transport.Message{From: c.opt.Disk.ID(), To: msg.From, Promise: &a})
+		}
+	}
+	if msg.Promise != nil {
+		c.table.Hear(*msg.Promise)
+	}
+}
+
+// mayVote reports whether a message may be handed on: promises forbid this store to vote against whom they were given.
+func (c *Core) mayVote(msg *transport.Message) bool {
+	switch msg.Raft.GetType() {
+	case raftpb.MsgVote, raftpb.MsgPreVote:
+		return c.table.MayVote(msg.Range, msg.From, replica.ByTransfer(msg.Raft))
+	}
+	return true
+}
+
+// acknowledge sends this store's promise along with what acknowledges a leader's term.
+func (c *Core) acknowledge(m *member, msg *transport.Message) {
+	switch msg.Raft.GetType() {
+	case raftpb.MsgAppResp, raftpb.MsgHeartbeatResp:
+		if term := msg.Raft.GetTerm(); m.replica.HardState().Term == term {
+			msg.Stand = c.table.Acknowledge(m.rangeID, msg.To, term)
+		}
+	}
+}
+
+// acknowledged notes the promise that came with an acknowledgement.
+func (c *Core) acknowledged(m *member, msg *transport.Message) {
+	if msg.Stand != (promise.Stand{}) {
+		c.table.Acknowledged(m.rangeID, msg.Raft.GetTerm(), msg.From, msg.Stand)
+	}
+}
+
+// lead lets the promises know who the members are of a range that is led here. While the log holds a change of them there
+// is no lease: reads ask a majority of every configuration.
+func (m *member) lead() {
+	term, leads := m.replica.Leads()
+	if !leads {
+		m.shown = nil
+		return
+	}
+	d := m.replica.Machine().Descriptor()
+	if m.replica.Changing() {
+		m.core.table.Lead(m.rangeID, term, promise.Members{})
+		m.shown = nil
+		return
+	}
+	if m.shown != d {
+		m.core.table.Lead(m.rangeID, term, membersOf(d))
+		m.shown = d
+	}
+}
+
+// membersOf returns the stores of a range, the voters by the halves of its configuration.
+func membersOf(d *metapb.RangeDescriptor) promise.Members {
+	var before, now, others []disk.ID
+	joint := false
+	for _, r := range d.Replicas {
+		joint = joint || r.Incoming || r.Outgoing
+		if !r.Learner && !r.Incoming {
+			before = append(before, disk.ID(r.Disk))
+		}
+		if !r.Learner && !r.Outgoing {
+			now = append(now, disk.ID(r.Disk))
+		} else {
+			others = append(others, disk.ID(r.Disk))
+		}
+	}
+	if joint {
+		return promise.Members{Halves: [][]disk.ID{before, now}, Others: others}
+	}
+	return promise.Members{Halves: [][]disk.ID{now}, Others: others}
+}
+
+// readUnderLease answers the reads at once if the range's lease holds, and reports whether it did. The view is made first: a
+// process that was paused in between must not answer with what was true before.
+func (m *member) readUnderLease() bool {
+	if m.core.opt.ReadByIndex || !m.leased() {
+		return false
+	}
+	reads := m.reads
+	snapshot := m.core.share(len(reads))
+	if !m.leased() {
+		_ = snapshot.Close() // nothing was read from it
+		return false
+	}
+	m.reads = nil
+	m.show(reads, snapshot)
+	return true
+}
+
+func (m *member) leased() bool {
+	return mutantLease || m.core.table.Holds(m.rangeID, m.term)
+}
+
+// mayCampaign reports whether promises let a replica campaign. One that is the only voter needs nobody's vote, and nobody
+// leads without its own.
+func (c *Core) mayCampaign(m *member) bool {
+	return c.table.MayCampaign(m.rangeID, false) || m.replica.Only()
+}
+
+// tick tells a replica of a tick, unless it sleeps, or follows and may not campaign: Raft campaigns in ticks.
+func (c *Core) tick(m *member) {
+	if m.asleep {
+		return
+	}
+	m.idle++
+	_, leads := m.replica.Leads()
+	if !leads && !c.mayCampaign(m) {
+		c.tickBound(m)
+		return
+	}
+	m.replica.Tick()
+	c.count(m)
+	c.touch(m)
+	if leads {
+		c.lull(m)
+	}
+}
+
+// tickBound lets a tick pass for a replica that may not campaign. It goes to sleep when its leader has; if it hears nothing
+// for as long as it would otherwise campaign, it asks whether that leader still leads.
+func (c *Core) tickBound(m *member) {
+	switch {
+	case m.lulled.term > 0 && m.replica.Rests(m.lulled.term, m.lulled.index):
+		m.asleep = true
+	case m.idle >= c.electionTicks():
+		m.idle = 0
+		c.table.Doubt(m.rangeID)
+	}
+}
+
+// lull lets a leader go to sleep to which nothing has come for a while.
+func (c *Core) lull(m *member) {
+	if m.idle < sleepTicks || len(m.pending)+len(m.batches)+len(m.reads)+len(m.asked)+len(m.released) > 0 || m.uncounted || m.counting ||
+		!c.table.Settled(m.rangeID, m.term) || !m.replica.Idle(c.gone) {
+		return
+	}
+	for _, msg := range m.replica.Lullaby() {
+		c.opt.Sender.Send(msg)
+	}
+	m.asleep = true
+}
+
+// gone reports whether a store promises nothing.
+func (c *Core) gone(id disk.ID) bool { return !c.table.Stands(id) }
+
+// awake has the member ticked.
+func (m *member) awake() { m.asleep, m.idle, m.lulled = false, 0, lullaby{} }
+
+// hear wakes the member, but for what the followers of a sleeping leader say.
+func (m *member) hear(msg *transport.Message) {
+	switch t := msg.Raft.GetType(); {
+	case t == raftpb.MsgHeartbeatResp:
+	case t == raftpb.MsgHeartbeat && !msg.Sleep && !m.asleep:
+		m.idle = 0
+	case t == raftpb.MsgHeartbeat && msg.Sleep:
+		m.awake()
+		m.lulled = lullaby{msg.Raft.GetTerm(), msg.Raft.GetCommit()}
+	default:
+		m.awake()
+	}
+}
