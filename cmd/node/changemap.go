@@ -18,6 +18,10 @@ func (n *Node) readMap(ctx context.Context) (*clustermap.Map, error) {
 	if err != nil || rec == nil {
 		return nil, err
 	}
+	return decodeMap(rec)
+}
+
+func decodeMap(rec *metapb.SystemRecord) (*clustermap.Map, error) {
 	m, err := clustermap.Unmarshal(rec.Value)
 	if err != nil {
 		return nil, err
@@ -148,9 +152,12 @@ func (n *Node) refreshMap(ctx context.Context) {
 	if !n.leads(systemRange) {
 		return
 	}
-	m, err := n.readMap(ctx)
-	if err == nil && m != nil {
-		n.topology.Offer(m)
+	rec, err := n.getSystem(ctx, metashards.RecordMap)
+	if err == nil && rec != nil && rec.Revision > n.topology.Map().Revision {
+		var m *clustermap.Map
+		if m, err = decodeMap(rec); err == nil {
+			n.topology.Offer(m)
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		n.env.Log.Debug("the cluster map cannot be read now", "error", err)
@@ -160,10 +167,9 @@ func (n *Node) refreshMap(ctx context.Context) {
 // leads reports whether a replica on one of this node's disks leads a range.
 func (n *Node) leads(rangeID uint64) bool {
 	for _, s := range n.stores {
-		for _, r := range s.Status().Replicas {
-			if r.Range == rangeID && r.Role == roleLeader {
-				return true
-			}
+		st := s.Status()
+		if r, ok := st.Of(rangeID); ok && r.Role == roleLeader {
+			return true
 		}
 	}
 	return false

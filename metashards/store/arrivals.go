@@ -61,6 +61,7 @@ func (c *Core) enrol(rangeID uint64) *member {
 	i, _ := slices.BinarySearchFunc(c.members, rangeID, func(m *member, id uint64) int { return int(int64(m.rangeID - id)) })
 	c.members = slices.Insert(c.members, i, m)
 	c.byRange[rangeID] = m
+	c.stir(m)
 	delete(c.absent, rangeID)
 	return m
 }
@@ -69,6 +70,7 @@ func (c *Core) enrol(rangeID uint64) *member {
 func (c *Core) strike(m *member) {
 	delete(c.byRange, m.rangeID)
 	c.owners.changed()
+	c.stirred = true
 	c.members = slices.DeleteFunc(c.members, func(o *member) bool { return o == m })
 }
 
@@ -99,6 +101,7 @@ func (c *Core) Destroy(rangeID, least uint64, done func(error)) {
 		m.leave()
 	default:
 		m.err, m.span = nil, d.Descriptor()
+		c.stir(m)
 	}
 	c.opt.Go(func() {
 		err := d.Run(c.opt.Context)
@@ -156,6 +159,7 @@ func (c *Core) destruction(m *member, rangeID, least uint64) (*replica.Destructi
 func (m *member) leave() {
 	m.span = m.replica.Machine().Descriptor()
 	m.replica = nil
+	m.core.stir(m)
 	m.noteLeadership()
 	m.refusePending(Unavailable, nil)
 	m.refuseReads(Unavailable, nil)

@@ -33,7 +33,9 @@ type Core struct {
 	parents  []*member          // that were split, since the last append
 	owners   owners
 	table    *promise.Table
-	beats    int // ticks until the next
+	told     Status // last
+	stirred  bool   // something has changed since
+	beats    int    // ticks until the next
 
 	// The round that is under way.
 	active []*member
@@ -45,7 +47,7 @@ func Open(opt Options) (*Core, error) {
 	opt = opt.withDefaults()
 	c := &Core{
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
-		byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
+		stirred: true, byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
 		absent: map[uint64]absence{},
 	}
 	var err error
@@ -105,6 +107,7 @@ func (c *Core) add(rangeID uint64) {
 
 // load makes a member's replica from the disk.
 func (c *Core) load(m *member) {
+	c.stir(m)
 	m.replica, m.err = replica.Load(c.env(), m.rangeID)
 	if m.err == nil {
 		m.span = m.replica.Machine().Descriptor()
@@ -128,6 +131,7 @@ func (c *Core) env() replica.Env {
 
 // touch has the next cycle look at a member.
 func (c *Core) touch(m *member) {
+	c.stir(m)
 	if !m.dirty {
 		m.dirty = true
 		c.dirty = append(c.dirty, m)
@@ -325,7 +329,7 @@ func (c *Core) Stop(cause error) {
 	if c.stopped != nil {
 		return
 	}
-	c.stopped = cause
+	c.stopped, c.stirred = cause, true
 	if !errors.Is(cause, errClosed) && !errors.Is(cause, context.Canceled) {
 		c.opt.Logger.Error("the store of a disk ends", "disk", c.opt.Disk.ID(), "error", cause)
 	}

@@ -14,7 +14,6 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 	if c.stopped != nil {
 		return false
 	}
-	c.owners.refresh(c.members)
 	c.active, c.append = c.active[:0], disk.Append{}
 	dirty := c.dirty
 	c.dirty = nil
@@ -42,6 +41,7 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 
 // collect begins a member's round.
 func (c *Core) collect(m *member) {
+	c.stir(m)
 	m.askReads()
 	m.propose()
 	if !m.replica.HasReady() {
@@ -97,6 +97,7 @@ func (c *Core) appendFailed(err error) {
 		m.replica.Fail(err)
 		c.farewell(m)
 		m.replica, m.rest = nil, c.opt.RetryTicks
+		c.stir(m)
 		m.term = 0
 		m.refusePending(Full, err)
 		m.refuseReads(Unavailable, err)
@@ -128,6 +129,7 @@ func (c *Core) finish(m *member) {
 	if r == nil {
 		return
 	}
+	c.stir(m)
 	c.sendOf(m, r.Late())
 	if mutantAckBeforeQuorum {
 		for _, s := range r.Proposed() {

@@ -32,6 +32,9 @@ type member struct {
 	begun     time.Time // when it became leader, and range time then
 	rangeTime uint64
 
+	told    replica.Status // last
+	stirred bool           // it may stand otherwise now
+
 	asleep bool                    // it is not ticked
 	idle   int                     // ticks since anything came
 	lulled lullaby                 // by which the leader went to sleep

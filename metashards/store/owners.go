@@ -11,7 +11,7 @@ import (
 )
 
 // owners knows which ranges this store has replicas of, by position, so that an answer to somebody who came to the wrong
-// range can say which is the right one. It is written by the core and read by anybody.
+// range can say which is the right one. It is written by the core, with each tick and where it is asked, and read by anybody.
 type owners struct {
 	list  atomic.Pointer[[]*metapb.RangeDescriptor] // ascending; never changed once it is here
 	stale bool

@@ -23,9 +23,9 @@ type lullaby struct{ term, index uint64 }
 
 // beat asks the stores that share ranges for their promises, and acts on what has become of those before.
 func (c *Core) beat() {
+	c.owners.refresh(c.members)
 	if c.beats--; c.beats <= 0 {
 		c.beats = beatTicks
-		c.owners.refresh(c.members)
 		for _, to := range c.owners.peers {
 			if to == c.opt.Disk.ID() {
 				continue

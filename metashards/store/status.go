@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/replica"
@@ -17,24 +19,51 @@ type Status struct {
 	Replicas []replica.Status
 }
 
-// Status returns how the store stands.
+// Status returns how the store stands. What has not changed since the last call is not looked at again, so that ranges that
+// sleep cost nothing; the list is shared between calls and never changes.
 func (c *Core) Status() Status {
-	s := Status{Disk: c.opt.Disk.ID(), Err: c.stopped}
+	if !c.stirred {
+		return c.told
+	}
+	s := Status{Disk: c.opt.Disk.ID(), Err: c.stopped, Replicas: make([]replica.Status, 0, len(c.members))}
 	for _, m := range c.members {
-		switch {
-		case m.replica != nil:
-			s.Replicas = append(s.Replicas, m.replica.Status())
-		case c.stopped != nil:
-			s.Replicas = append(s.Replicas, replica.Status{Range: m.rangeID, Disk: s.Disk, Role: "failed", Err: c.stopped})
-		case errors.Is(m.err, replica.ErrNotMember):
-			s.Replicas = append(s.Replicas, replica.Status{Range: m.rangeID, Disk: s.Disk, Role: "removed"})
-		case m.err != nil:
-			s.Replicas = append(s.Replicas, replica.Status{Range: m.rangeID, Disk: s.Disk, Role: "failed", Err: m.err})
-		case m.rest > 0:
-			s.Replicas = append(s.Replicas, replica.Status{Range: m.rangeID, Disk: s.Disk, Role: "resting"})
-		default:
-			s.Replicas = append(s.Replicas, replica.Status{Range: m.rangeID, Disk: s.Disk, Role: "installing"})
+		if m.stirred || c.stopped != nil {
+			m.told, m.stirred = m.status(), false
 		}
+		s.Replicas = append(s.Replicas, m.told)
+	}
+	c.told, c.stirred = s, false
+	return s
+}
+
+// stir has the next Status look at a member.
+func (c *Core) stir(m *member) { m.stirred, c.stirred = true, true }
+
+// status returns how the member stands.
+func (m *member) status() replica.Status {
+	s := replica.Status{Range: m.rangeID, Disk: m.core.opt.Disk.ID()}
+	switch {
+	case m.replica != nil:
+		return m.replica.Status()
+	case m.core.stopped != nil:
+		s.Role, s.Err = "failed", m.core.stopped
+	case errors.Is(m.err, replica.ErrNotMember):
+		s.Role = "removed"
+	case m.err != nil:
+		s.Role, s.Err = "failed", m.err
+	case m.rest > 0:
+		s.Role = "resting"
+	default:
+		s.Role = "installing"
 	}
 	return s
+}
+
+// Of returns how the replica of a range stands, and false if there is none.
+func (s *Status) Of(rangeID uint64) (r replica.Status, ok bool) {
+	i, ok := slices.BinarySearchFunc(s.Replicas, rangeID, func(r replica.Status, id uint64) int { return cmp.Compare(r.Range, id) })
+	if ok {
+		r = s.Replicas[i]
+	}
+	return r, ok
 }

@@ -291,15 +291,14 @@ func (s *Store) Query(ctx context.Context, rangeID uint64, q *metapb.Query) (*me
 
 // report adds to an answer what this store, which leads the range, knows of the other replicas.
 func (s *Store) report(rangeID uint64, to *metapb.RangeReport) {
-	for _, r := range s.status.Load().Replicas {
-		if r.Range != rangeID {
-			continue
-		}
-		to.Commit, to.Leader = r.Commit, uint64(r.Disk)
-		for _, f := range r.Followers {
-			to.Replicas = append(to.Replicas, &metapb.ReplicaProgress{
-				Replica: f.Replica, Disk: uint64(f.Disk), Match: f.Match, Lag: f.Lag, Active: f.Active, Replicating: f.State == replica.StateReplicating,
-			})
-		}
+	r, ok := s.status.Load().Of(rangeID)
+	if !ok {
+		return
+	}
+	to.Commit, to.Leader = r.Commit, uint64(r.Disk)
+	for _, f := range r.Followers {
+		to.Replicas = append(to.Replicas, &metapb.ReplicaProgress{
+			Replica: f.Replica, Disk: uint64(f.Disk), Match: f.Match, Lag: f.Lag, Active: f.Active, Replicating: f.State == replica.StateReplicating,
+		})
 	}
 }
