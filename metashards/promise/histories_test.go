@@ -20,10 +20,13 @@ func history(seed uint64, f flaws, linger bool) *world {
 	upTo := func(n int) int { return shape.IntN(2) * shape.IntN(n) }
 	w.mood = mood{
 		lose: upTo(200), double: upTo(200), slow: upTo(300), crash: upTo(12), pause: upTo(12), cut: upTo(80),
-		change: upTo(3000), transfer: 1000 * shape.IntN(2), lag: upTo(900), destroy: upTo(2000),
+		change: upTo(3000), transfer: 1000 * shape.IntN(2), lag: upTo(900), destroy: upTo(2000), hasty: upTo(1000),
 	}
 	if linger {
-		w.mood.destroy = 0
+		w.mood.destroy, w.mood.hasty = 0, 0
+	}
+	if f.oneHalf { // it shows in joint configurations only
+		w.mood.change, w.mood.hasty = 1000, 0
 	}
 	w.chaos(8 * time.Second)
 	return w
@@ -68,6 +71,7 @@ func TestFlawsOfCallers(t *testing.T) {
 				if !strings.Contains(w.broken, "has a lease of term") {
 					t.Errorf("seed %d: %s", seed, w.broken)
 				}
+				t.Logf("seed %d", seed)
 				return
 			}
 			t.Error("not noticed")

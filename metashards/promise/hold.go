@@ -106,6 +106,8 @@ func (t *Table) Lead(id, term uint64, m Members) {
 		g.led, g.stretch, g.acks = term, 0, nil
 	}
 	g.members = m
+	// Should a store come back as a member, it is with another replica, which has acknowledged nothing.
+	g.acks = slices.DeleteFunc(g.acks, func(a ack) bool { return !mutantRemoved && !m.has(a.from) })
 }
 
 // Release lets go of the leadership of a group in a term: the lease is over for that term, whatever happens, and the
@@ -132,7 +134,8 @@ func (t *Table) Release(id, term uint64) {
 	g.members, g.acks = Members{}, nil
 }
 
-// Acknowledged notes that a store has acknowledged the term of a group led here, with the Stand that came along.
+// Acknowledged notes that a store has acknowledged the term of a group led here, with the Stand that came along. The replica
+// that did must be a member at this moment, by its id: an earlier one on the same store may have forgotten what it said.
 func (t *Table) Acknowledged(id, term uint64, from disk.ID, stand Stand) {
 	g := t.groups[id]
 	if g == nil || g.led != term || term == 0 || stand == (Stand{}) {

@@ -278,6 +278,9 @@ func (r *replica) reconfigure() {
 		}
 	default:
 		c.old, c.now = c.now, ready&^c.now|1<<r.self() // quite other voters
+		if w.chance(w.mood.hasty) {
+			ready = members
+		}
 		if w.rand.IntN(2) == 0 {
 			c.now = ready&uint8(w.rand.IntN(256)) | 1<<r.self()
 		}
@@ -380,10 +383,10 @@ func (r *replica) stepAcked(m *message) {
 	if m.term < r.term || r.role != leader {
 		return
 	}
-	r.table().Acknowledged(r.key(), r.term, diskOf(m.from), m.stand)
 	if m.by != r.conf.id[m.from] {
 		return // of a replica that is gone
 	}
+	r.table().Acknowledged(r.key(), r.term, diskOf(m.from), m.stand)
 	r.contact |= 1 << m.from
 	r.match[m.from] = max(r.match[m.from], m.match)
 	r.advance()

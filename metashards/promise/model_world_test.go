@@ -63,7 +63,7 @@ func (q *messages) Pop() any {
 type flaws struct{ transferKeeps, oneHalf, acksLate bool }
 
 // mood is how unkind a history is: chances in a thousand.
-type mood struct{ lose, double, slow, crash, pause, cut, change, transfer, lag, destroy int }
+type mood struct{ lose, double, slow, crash, pause, cut, change, transfer, lag, destroy, hasty int }
 
 // counts say that histories are not empty.
 type counts struct{ elected, transferred, leases, restarts, joint, returned, raft int }
@@ -97,7 +97,9 @@ type store struct {
 	paused   bool
 	mail     []*message // came while it was paused
 	replicas []*replica
-	gone     []uint8 // by group: the highest id of a replica that was destroyed here
+	gone     []uint8  // by group: the highest id of a replica that was destroyed here
+	terms    []uint64 // by group: what is kept while there is no replica
+	votes    []int    // by group
 	ticks    int
 	next     time.Duration
 }
@@ -113,6 +115,7 @@ func newWorld(seed uint64, stores, groups int) *world {
 	}
 	for n := range stores {
 		s := &store{w: w, n: n, replicas: make([]*replica, groups), gone: make([]uint8, groups)}
+		s.terms, s.votes = make([]uint64, groups), make([]int, groups)
 		s.next = w.between(0, 100*time.Millisecond)
 		w.stores = append(w.stores, s)
 	}
@@ -192,6 +195,22 @@ func (s *store) destroy(r *replica) {
 	r.stepDown()
 	s.table.Forget(r.key())
 	s.gone[r.group], s.replicas[r.group] = max(s.gone[r.group], r.id), nil
+	s.terms[r.group], s.votes[r.group] = r.term, r.vote
+}
+
+// voteAbsent votes for a replica that is not here yet. Its log is empty.
+func (s *store) voteAbsent(m *message) {
+	g := m.group
+	if m.id <= s.gone[g] || m.term < s.terms[g] || !s.table.MayVote(uint64(g)+1, diskOf(m.from), m.transfer) {
+		return
+	}
+	if m.term > s.terms[g] {
+		s.terms[g], s.votes[g] = m.term, 0
+	}
+	if s.votes[g] == 0 || s.votes[g] == 1+m.from {
+		s.votes[g] = 1 + m.from
+		s.w.send(&message{kind: voted, from: s.n, to: m.from, group: g, term: m.term, transfer: m.transfer})
+	}
 }
 
 // beat asks all others for their promises.
@@ -215,6 +234,8 @@ func (s *store) receive(m *message) {
 		}
 	case m.kind == answer:
 		s.table.Hear(m.answer)
+	case m.kind == vote && s.replicas[m.group] == nil:
+		s.voteAbsent(m)
 	default:
 		if r := s.replica(m); r != nil && !r.broken {
 			r.step(m)
@@ -237,6 +258,7 @@ func (s *store) replica(m *message) *replica {
 		s.w.counts.returned++
 	}
 	r = &replica{store: s, group: m.group, id: m.id, log: m.log, commit: m.commit, applied: m.commit, awake: true}
+	r.term, r.vote = s.terms[m.group], s.votes[m.group]
 	for _, e := range m.log[:m.commit] { // as a snapshot does
 		if e.conf != nil {
 			r.conf = e.conf

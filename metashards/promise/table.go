@@ -125,8 +125,9 @@ func (t *Table) group(id uint64) *group {
 	return g
 }
 
-// Forget does away with a group whose replica is destroyed here: what does not exist does not vote. A replica that only
-// rests, or failed and will be loaded again in this life, must not be forgotten.
+// Forget does away with a group whose replica is destroyed here, after its removal was committed: whoever comes after it has
+// another id, and acknowledges anew. A replica that only rests, or failed and will be loaded again in this life, must not be
+// forgotten.
 func (t *Table) Forget(id uint64) {
 	if g := t.groups[id]; g != nil {
 		t.Release(id, g.led)

@@ -370,6 +370,31 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestReturnedMember: a store that was removed from a group may forget it at once, so that when it comes back under the same
+// leader what it acknowledged before is void.
+func TestReturnedMember(t *testing.T) {
+	s := newTables(t, 3)
+	s.lead(1)
+	late := s.of[2].Acknowledge(1, 1, 5)
+	both, three := halves([]disk.ID{1, 2}), halves([]disk.ID{1, 3})
+	s.of[1].Lead(1, 5, promise.Members{Halves: append(both.Halves, three.Halves...)})
+	s.of[1].Lead(1, 5, three)
+	s.of[2].Forget(1)
+	s.of[1].Lead(1, 5, both)
+	s.mayVote(2, 1, 3, true)
+	if s.of[1].Holds(1, 5) {
+		t.Error("a lease by what was acknowledged before the removal")
+	}
+	if again := s.of[2].Acknowledge(1, 1, 5); again != late {
+		t.Fatalf("stands %v and %v: the test shows nothing", late, again)
+	}
+	s.acknowledge(1, 5, 1, 2)
+	s.mayVote(2, 1, 3, false)
+	if !s.of[1].Holds(1, 5) {
+		t.Error("no lease by what was acknowledged after it")
+	}
+}
+
 // TestMessagesAreSmall: a beat does not grow with the groups, and lists in it are bounded and lose nothing.
 func TestMessagesAreSmall(t *testing.T) {
 	const groups = 1000

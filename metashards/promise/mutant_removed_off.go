@@ -1,0 +1,5 @@
+//go:build !mutant_promiseremoved
+
+package promise
+
+const mutantRemoved = false
