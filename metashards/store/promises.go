@@ -4,6 +4,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/promise"
 	"github.com/contender/contender/metashards/replica"
@@ -86,9 +87,12 @@ func (c *Core) acknowledge(m *member, msg *transport.Message) {
 	}
 }
 
-// acknowledged notes the promise that came with an acknowledgement.
+// acknowledged notes the promise that came with an acknowledgement, if it is of the replica that is a member now.
 func (c *Core) acknowledged(m *member, msg *transport.Message) {
-	if msg.Stand != (promise.Stand{}) {
+	if msg.Stand == (promise.Stand{}) {
+		return
+	}
+	if r := machine.ReplicaOn(m.replica.Machine().Descriptor(), uint64(msg.From)); r != nil && r.Id == msg.Raft.GetFrom() {
 		c.table.Acknowledged(m.rangeID, msg.Raft.GetTerm(), msg.From, msg.Stand)
 	}
 }
