@@ -100,9 +100,9 @@ func (n *Node) followMap(ctx context.Context) {
 	for saved := uint64(0); ; {
 		changed := n.topology.Changed()
 		m := n.topology.Map()
-		if m.Revision > saved {
-			n.keepMap(m)
+		if m.Revision > saved && n.keepMap(m) {
 			saved = m.Revision
+			n.keptNodes.Store(int64(len(m.Nodes)))
 		}
 		for i := range m.Nodes {
 			if m.Nodes[i].ID != n.self() {
@@ -122,16 +122,19 @@ func (n *Node) followMap(ctx context.Context) {
 	}
 }
 
-// keepMap writes the node's copy of the map onto its disks.
-func (n *Node) keepMap(m *clustermap.Map) {
+// keepMap writes the node's copy of the map onto its disks, and reports whether all that work have it.
+func (n *Node) keepMap(m *clustermap.Map) bool {
+	kept := true
 	for _, f := range n.folders {
 		if f.disk == nil || f.disk.Err() != nil {
 			continue
 		}
 		if err := mapcopy.Save(n.env.FS, f.dir, m); err != nil {
 			n.env.Log.Warn("the copy of the cluster map could not be kept", "folder", f.dir, "error", err)
+			kept = false
 		}
 	}
+	return kept
 }
 
 // offerMap tells the other nodes what has changed in the map since a revision. Who misses it, or holds another one, learns

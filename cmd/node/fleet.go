@@ -107,7 +107,8 @@ func (n *Node) bootOf(id disk.ID) uint64 {
 }
 
 // freshOf reports whether nobody can hold a promise that a disk's store gave in an earlier life: there was none, or this
-// node is alone in the cluster, so that all others ended with it.
+// node is alone in the cluster, so that all others ended with it. That it is, its copy of the map says: no replica moves to
+// another node before the copy lists that node.
 func (n *Node) freshOf(id disk.ID) bool {
 	return n.bootOf(id) <= 1 || len(n.topology.Map().Nodes) == 1
 }

@@ -107,6 +107,9 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 // the range says whether it is worth asking.
 func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	m := n.topology.Map()
+	if len(m.Nodes) > 1 && n.keptNodes.Load() < 2 {
+		return nil // see freshOf
+	}
 	r := m.Range(rangeID)
 	if r == nil {
 		return nil

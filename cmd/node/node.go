@@ -60,10 +60,11 @@ type Node struct {
 	s3, console, peer net.Listener
 	front             *gateway.Gateway
 
-	settled atomic.Bool // the system records are there and the root key is known
-	refused chan error  // why this node must not go on serving; at most one
-	running sync.WaitGroup
-	stop    context.CancelFunc
+	keptNodes atomic.Int64 // how many nodes the map on this node's disks lists
+	settled   atomic.Bool  // the system records are there and the root key is known
+	refused   chan error   // why this node must not go on serving; at most one
+	running   sync.WaitGroup
+	stop      context.CancelFunc
 }
 
 // Open founds or opens the disks, starts the metadata stores and makes everything ready to Serve. On an error nothing is

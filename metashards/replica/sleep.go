@@ -6,7 +6,6 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/contender/contender/disk"
-	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/transport"
 )
 
@@ -50,14 +49,11 @@ func (r *Replica) Rests(term, index uint64) bool {
 		r.store.last == index && r.mach.State().AppliedIndex == index && !r.HasReady()
 }
 
-// Only reports whether this replica is the only voter, and has applied everything that it knows to be committed. A change of
-// that would have been committed by this replica's log, which keeps the commit with what follows.
+// Only reports whether this replica is the only one of its range, and has applied everything that it knows to be committed.
+// Then nobody has led without its vote since it came about: any change of members would have been kept by its log, with the
+// commit of the one before.
 func (r *Replica) Only() bool {
-	if r.failed != nil || r.behind() || machine.Joint(r.mach.Descriptor()) {
-		return false
-	}
-	_, voters := r.rank()
-	return voters == 1 && r.voter()
+	return r.failed == nil && !r.behind() && len(r.mach.Descriptor().Replicas) == 1 && r.voter()
 }
 
 // Orphan tells a follower that its leader is gone: it forgets that leader, and looks for another as one does that has just

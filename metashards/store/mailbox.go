@@ -20,6 +20,7 @@ type mailbox struct {
 // mail is what one look at the mailbox gives.
 type mail struct {
 	posts     []func()
+	beats     []*transport.Message
 	messages  []*transport.Message
 	proposals []*Proposal
 	reads     []*Read
@@ -46,10 +47,17 @@ func (b *mailbox) put(fn func(*mail) bool) (open, taken bool) {
 	return open, taken
 }
 
-// message takes a message in, or drops it.
+// message takes a message in, or drops it. Beats have a place of their own, so that they are in time however much waits.
 func (b *mailbox) message(m *transport.Message) {
 	n := m.Bytes()
 	b.put(func(l *mail) bool {
+		if m.Raft == nil {
+			if len(l.beats) >= b.messagesMost {
+				return false
+			}
+			l.beats = append(l.beats, m)
+			return true
+		}
 		if len(l.messages) >= b.messagesMost || l.bytes > 0 && l.bytes+n > b.bytesMost {
 			return false
 		}

@@ -107,7 +107,11 @@ func (m *member) lead() {
 	}
 	d := m.replica.Machine().Descriptor()
 	if m.replica.Changing() {
-		m.core.table.Lead(m.rangeID, term, promise.Members{})
+		members := promise.Members{} // in no half, but all are to be told if the leader lets go
+		for _, r := range d.Replicas {
+			members.Others = append(members.Others, disk.ID(r.Disk))
+		}
+		m.core.table.Lead(m.rangeID, term, members)
 		m.shown = nil
 		return
 	}

@@ -111,6 +111,9 @@ func (s *Store) deliver(l mail) {
 	for _, fn := range l.posts {
 		fn()
 	}
+	for _, m := range l.beats {
+		s.core.Receive(m)
+	}
 	for _, m := range l.messages {
 		s.core.Receive(m)
 	}

@@ -69,10 +69,6 @@ func keep(b []byte) []byte {
 func (b *batch) message(m *transport.Message) error {
 	e := &b.envelope
 	var err error
-	if m.Raft == nil {
-		b.buf, err = appendFrame(b.buf, header{kind: kindRaft}, encodeBeat(m), 0)
-		return err
-	}
 	if b.raft, err = (proto.MarshalOptions{}).MarshalAppend(b.raft[:0], m.Raft); err != nil {
 		return fmt.Errorf("wire: encode a Raft message of range %d: %w", m.Range, err)
 	}

@@ -35,6 +35,11 @@ func (p *Peers) Send(m *transport.Message) {
 	switch {
 	case err != nil:
 		p.counters.raftDown.Add(1)
+	case m.Raft == nil:
+		// A beat is small, and leaderships depend on its being in time.
+		if b, err := appendFrame(nil, header{kind: kindRaft}, encodeBeat(m), 0); err != nil || !l.out.putControl(b) {
+			p.counters.raftFull.Add(1)
+		}
 	case !l.out.putMessage(m):
 		p.counters.raftFull.Add(1)
 	}
