@@ -244,10 +244,11 @@ func isWrite(c *metapb.Command) bool {
 	return false
 }
 
-// Alone reports whether a command must be the only one of its entry: it replaces the range's descriptor.
+// Alone reports whether a command must be the only one of its entry: it replaces the range's descriptor, or is about the
+// rows as they are at that entry.
 func Alone(c *metapb.Command) bool {
 	switch c.GetOp().(type) {
-	case *metapb.Command_ChangeReplicas, *metapb.Command_Split:
+	case *metapb.Command_ChangeReplicas, *metapb.Command_Split, *metapb.Command_Compare:
 		return true
 	}
 	return false
@@ -320,6 +321,8 @@ func (a *applier) carryOut(k *call) (*metapb.Result, error) {
 		return a.changeReplicas(k, op.ChangeReplicas)
 	case *metapb.Command_Split:
 		return a.splitRange(k, op.Split)
+	case *metapb.Command_Compare:
+		return &metapb.Result{}, nil
 	case *metapb.Command_CorrectUsage:
 		return a.correctUsage(k, op.CorrectUsage)
 	}

@@ -165,6 +165,12 @@ func Corrections(r disk.Reader, rangeID uint64) (list []Correction, err error) {
 	return list, err
 }
 
+// First returns the first position of a range.
+func First(d *metapb.RangeDescriptor) (bucket uint64, key []byte) {
+	bucket, key, _ = keys.ParsePosition(d.GetStart()) // an empty start is that of all
+	return bucket, key
+}
+
 // FirstKey returns the first key of a bucket that a range may hold.
 func FirstKey(d *metapb.RangeDescriptor, bucket uint64) []byte {
 	if b, key, err := keys.ParsePosition(d.GetStart()); err == nil && b == bucket {

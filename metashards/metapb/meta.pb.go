@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -2594,6 +2594,7 @@ type Command struct {
 	//	*Command_ChangeReplicas
 	//	*Command_Split
 	//	*Command_CorrectUsage
+	//	*Command_Compare
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2852,6 +2853,15 @@ func (x *Command) GetCorrectUsage() *CorrectUsage {
 	return nil
 }
 
+func (x *Command) GetCompare() *CompareReplicas {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Compare); ok {
+			return x.Compare
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -2924,6 +2934,10 @@ type Command_CorrectUsage struct {
 	CorrectUsage *CorrectUsage `protobuf:"bytes,36,opt,name=correct_usage,json=correctUsage,proto3,oneof"`
 }
 
+type Command_Compare struct {
+	Compare *CompareReplicas `protobuf:"bytes,38,opt,name=compare,proto3,oneof"`
+}
+
 func (*Command_Put) isCommand_Op() {}
 
 func (*Command_Delete) isCommand_Op() {}
@@ -2957,6 +2971,8 @@ func (*Command_ChangeReplicas) isCommand_Op() {}
 func (*Command_Split) isCommand_Op() {}
 
 func (*Command_CorrectUsage) isCommand_Op() {}
+
+func (*Command_Compare) isCommand_Op() {}
 
 // Batch is several commands in one: each is judged and answered by itself. It saves rounds (DeleteObjects).
 type Batch struct {
@@ -4000,6 +4016,43 @@ func (x *CorrectUsage) GetBy() *Usage {
 	return nil
 }
 
+// CompareReplicas changes nothing: each replica sums up its rows as they are after this entry, and tells the leader.
+type CompareReplicas struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareReplicas) Reset() {
+	*x = CompareReplicas{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareReplicas) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareReplicas) ProtoMessage() {}
+
+func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareReplicas.ProtoReflect.Descriptor instead.
+func (*CompareReplicas) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+}
+
 // Result answers a Command.
 type Result struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -4027,7 +4080,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4039,7 +4092,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4052,7 +4105,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Result) GetStatus() Status {
@@ -4168,7 +4221,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4180,7 +4233,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4193,7 +4246,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Query) GetFormat() uint32 {
@@ -4440,7 +4493,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4452,7 +4505,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4465,7 +4518,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -4477,7 +4530,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4489,7 +4542,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4502,7 +4555,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 type GetVersion struct {
@@ -4516,7 +4569,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4528,7 +4581,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4541,7 +4594,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -4574,7 +4627,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4586,7 +4639,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4599,7 +4652,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -4651,7 +4704,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4663,7 +4716,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4676,7 +4729,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -4730,7 +4783,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4742,7 +4795,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4755,7 +4808,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -4776,7 +4829,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4788,7 +4841,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4801,7 +4854,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -4839,7 +4892,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4851,7 +4904,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4864,7 +4917,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -4918,7 +4971,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4930,7 +4983,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4943,7 +4996,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *GetBucket) GetName() string {
@@ -4964,7 +5017,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4976,7 +5029,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4989,7 +5042,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5022,7 +5075,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5034,7 +5087,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5047,7 +5100,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5069,7 +5122,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5081,7 +5134,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5094,7 +5147,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5128,7 +5181,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5140,7 +5193,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5153,7 +5206,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5178,7 +5231,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5190,7 +5243,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5203,7 +5256,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5260,7 +5313,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5272,7 +5325,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5285,7 +5338,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5348,7 +5401,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5360,7 +5413,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5373,7 +5426,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5525,7 +5578,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5537,7 +5590,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5550,7 +5603,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -5598,7 +5651,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5610,7 +5663,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5623,7 +5676,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -5690,7 +5743,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5702,7 +5755,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5715,7 +5768,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -5790,15 +5843,17 @@ type ReplicaMessage struct {
 	// The leader goes to sleep when this heartbeat has left.
 	Sleep bool `protobuf:"varint,9,opt,name=sleep,proto3" json:"sleep,omitempty"`
 	// Instead of a Raft message: a beat between the two stores, which asks for a promise, or gives it.
-	Ask           *PromiseRequest `protobuf:"bytes,10,opt,name=ask,proto3" json:"ask,omitempty"`
-	Promise       *PromiseAnswer  `protobuf:"bytes,11,opt,name=promise,proto3" json:"promise,omitempty"`
+	Ask     *PromiseRequest `protobuf:"bytes,10,opt,name=ask,proto3" json:"ask,omitempty"`
+	Promise *PromiseAnswer  `protobuf:"bytes,11,opt,name=promise,proto3" json:"promise,omitempty"`
+	// Instead of a Raft message: what the sender's replica sums up to.
+	Sum           *ReplicaSum `protobuf:"bytes,12,opt,name=sum,proto3" json:"sum,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5810,7 +5865,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5823,7 +5878,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -5903,6 +5958,66 @@ func (x *ReplicaMessage) GetPromise() *PromiseAnswer {
 	return nil
 }
 
+func (x *ReplicaMessage) GetSum() *ReplicaSum {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+// ReplicaSum is a hash over the rows of a replica as they are after an entry.
+type ReplicaSum struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Sum           uint64                 `protobuf:"fixed64,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaSum) Reset() {
+	*x = ReplicaSum{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaSum) ProtoMessage() {}
+
+func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
+func (*ReplicaSum) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ReplicaSum) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ReplicaSum) GetSum() uint64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
 // Claim is a leadership: of a range, in a term.
 type Claim struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5914,7 +6029,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5926,7 +6041,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5939,7 +6054,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -5969,7 +6084,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5981,7 +6096,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5994,7 +6109,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6040,7 +6155,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6052,7 +6167,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6065,7 +6180,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6131,7 +6246,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6143,7 +6258,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6156,7 +6271,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6226,7 +6341,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6238,7 +6353,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6251,7 +6366,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6273,7 +6388,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6285,7 +6400,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6298,7 +6413,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6327,7 +6442,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6339,7 +6454,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6352,7 +6467,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6388,7 +6503,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6400,7 +6515,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6413,7 +6528,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6451,7 +6566,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6463,7 +6578,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6476,7 +6591,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6524,7 +6639,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6536,7 +6651,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6549,7 +6664,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6576,7 +6691,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6588,7 +6703,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6601,7 +6716,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6632,7 +6747,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6644,7 +6759,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6657,7 +6772,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -6706,7 +6821,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6718,7 +6833,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6731,7 +6846,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -6765,7 +6880,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6777,7 +6892,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6790,7 +6905,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7065,7 +7180,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tif_absent\x18\x02 \x01(\bR\bifAbsent\x12\"\n" +
 	"\rif_match_time\x18\x03 \x01(\x04R\vifMatchTime\x12)\n" +
 	"\x11has_if_match_size\x18\x04 \x01(\bR\x0ehasIfMatchSize\x12\"\n" +
-	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xb2\n" +
+	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xf2\n" +
 	"\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -7099,7 +7214,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05batch\x18! \x01(\v2\x18.contender.meta.v1.BatchH\x00R\x05batch\x12L\n" +
 	"\x0fchange_replicas\x18\" \x01(\v2!.contender.meta.v1.ChangeReplicasH\x00R\x0echangeReplicas\x125\n" +
 	"\x05split\x18# \x01(\v2\x1d.contender.meta.v1.SplitRangeH\x00R\x05split\x12F\n" +
-	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsageB\x04\n" +
+	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsage\x12>\n" +
+	"\acompare\x18& \x01(\v2\".contender.meta.v1.CompareReplicasH\x00R\acompareB\x04\n" +
 	"\x02op\"?\n" +
 	"\x05Batch\x126\n" +
 	"\bcommands\x18\x01 \x03(\v2\x1a.contender.meta.v1.CommandR\bcommands\"~\n" +
@@ -7170,7 +7286,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tnew_range\x18\x03 \x01(\x04R\bnewRange\"U\n" +
 	"\fCorrectUsage\x12\x1b\n" +
 	"\tif_halved\x18\x01 \x01(\x04R\bifHalved\x12(\n" +
-	"\x02by\x18\x02 \x01(\v2\x18.contender.meta.v1.UsageR\x02by\"\x87\x04\n" +
+	"\x02by\x18\x02 \x01(\v2\x18.contender.meta.v1.UsageR\x02by\"\x11\n" +
+	"\x0fCompareReplicas\"\x87\x04\n" +
 	"\x06Result\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -7321,7 +7438,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x0fpayload_lengths\x18\x05 \x03(\x04R\x0epayloadLengths\x12!\n" +
 	"\fpayload_sums\x18\x06 \x03(\x06R\vpayloadSums\x12\x12\n" +
 	"\x04time\x18\a \x01(\x04R\x04time\x12!\n" +
-	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\x80\x03\n" +
+	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\xb1\x03\n" +
 	"\x0eReplicaMessage\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x1b\n" +
 	"\tfrom_disk\x18\x02 \x01(\x04R\bfromDisk\x12\x17\n" +
@@ -7335,7 +7452,12 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05sleep\x18\t \x01(\bR\x05sleep\x123\n" +
 	"\x03ask\x18\n" +
 	" \x01(\v2!.contender.meta.v1.PromiseRequestR\x03ask\x12:\n" +
-	"\apromise\x18\v \x01(\v2 .contender.meta.v1.PromiseAnswerR\apromise\"1\n" +
+	"\apromise\x18\v \x01(\v2 .contender.meta.v1.PromiseAnswerR\apromise\x12/\n" +
+	"\x03sum\x18\f \x01(\v2\x1d.contender.meta.v1.ReplicaSumR\x03sum\"4\n" +
+	"\n" +
+	"ReplicaSum\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\x06R\x03sum\"1\n" +
 	"\x05Claim\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\"\x8c\x01\n" +
@@ -7445,7 +7567,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -7496,147 +7618,151 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*ChangeReplicas)(nil),  // 46: contender.meta.v1.ChangeReplicas
 	(*SplitRange)(nil),      // 47: contender.meta.v1.SplitRange
 	(*CorrectUsage)(nil),    // 48: contender.meta.v1.CorrectUsage
-	(*Result)(nil),          // 49: contender.meta.v1.Result
-	(*Query)(nil),           // 50: contender.meta.v1.Query
-	(*FindSplit)(nil),       // 51: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 52: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 53: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 54: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 55: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 56: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 57: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 58: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 59: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 60: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 61: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 62: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 63: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 64: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 65: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 66: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 67: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 68: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 69: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 70: contender.meta.v1.ReplicaMessage
-	(*Claim)(nil),           // 71: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 72: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 73: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 74: contender.meta.v1.Hello
-	(*Beat)(nil),            // 75: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 76: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 77: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 78: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 79: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 80: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 81: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 82: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 83: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 84: contender.meta.v1.Failure
+	(*CompareReplicas)(nil), // 49: contender.meta.v1.CompareReplicas
+	(*Result)(nil),          // 50: contender.meta.v1.Result
+	(*Query)(nil),           // 51: contender.meta.v1.Query
+	(*FindSplit)(nil),       // 52: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 53: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 54: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 55: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 56: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 57: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 58: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 59: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 60: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 61: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 62: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 63: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 64: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 65: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 66: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 67: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 68: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 69: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 70: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 71: contender.meta.v1.ReplicaMessage
+	(*ReplicaSum)(nil),      // 72: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 73: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 74: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 75: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 76: contender.meta.v1.Hello
+	(*Beat)(nil),            // 77: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 78: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 79: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 80: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 81: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 82: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 83: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 84: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 85: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 86: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
-	2,  // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
-	3,  // 1: contender.meta.v1.Blob.extents:type_name -> contender.meta.v1.Extent
-	4,  // 2: contender.meta.v1.Blob.home:type_name -> contender.meta.v1.Home
-	5,  // 3: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
-	3,  // 4: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
-	9,  // 5: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
-	9,  // 6: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
-	10, // 7: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
-	5,  // 8: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
-	10, // 9: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
-	11, // 10: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
-	6,  // 11: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
-	5,  // 12: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
-	7,  // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
-	12, // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
-	11, // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	49, // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
-	20, // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
-	5,  // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
-	22, // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
-	25, // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
-	32, // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
-	33, // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
-	34, // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
-	35, // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
-	37, // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
-	38, // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
-	39, // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
-	40, // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
-	41, // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
-	42, // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
-	43, // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
-	44, // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
-	45, // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
-	31, // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
-	46, // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	47, // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
-	48, // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
-	30, // 38: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	13, // 39: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	29, // 40: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	29, // 41: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	16, // 42: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	12, // 43: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	10, // 44: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	36, // 45: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	29, // 46: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	10, // 47: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	21, // 48: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	27, // 49: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	27, // 50: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	23, // 51: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
-	0,  // 52: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	13, // 53: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	12, // 54: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	27, // 55: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	49, // 56: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	26, // 57: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	26, // 58: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	53, // 59: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	54, // 60: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	55, // 61: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	56, // 62: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	57, // 63: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	58, // 64: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	59, // 65: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	60, // 66: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	61, // 67: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	62, // 68: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	63, // 69: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	52, // 70: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	51, // 71: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	14, // 72: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	13, // 73: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	16, // 74: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	19, // 75: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,  // 76: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	13, // 77: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	64, // 78: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	16, // 79: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	12, // 80: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	27, // 81: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	27, // 82: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	28, // 83: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	65, // 84: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	23, // 85: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	67, // 86: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	26, // 87: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	68, // 88: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	30, // 89: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	72, // 90: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	73, // 91: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	71, // 92: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	71, // 93: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	30, // 94: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	50, // 95: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	80, // 96: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,  // 97: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	2,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
+	3,   // 1: contender.meta.v1.Blob.extents:type_name -> contender.meta.v1.Extent
+	4,   // 2: contender.meta.v1.Blob.home:type_name -> contender.meta.v1.Home
+	5,   // 3: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
+	3,   // 4: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
+	9,   // 5: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
+	9,   // 6: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
+	10,  // 7: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
+	5,   // 8: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
+	10,  // 9: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
+	11,  // 10: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
+	6,   // 11: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
+	5,   // 12: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
+	7,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
+	12,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
+	11,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
+	50,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	20,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
+	5,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
+	22,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
+	25,  // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
+	32,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
+	33,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
+	34,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
+	35,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
+	37,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
+	38,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
+	39,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
+	40,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
+	41,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
+	42,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
+	43,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
+	44,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
+	45,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
+	31,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
+	46,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
+	47,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	48,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	49,  // 38: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
+	30,  // 39: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	13,  // 40: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	29,  // 41: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	29,  // 42: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	16,  // 43: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	12,  // 44: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	10,  // 45: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	36,  // 46: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	29,  // 47: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	10,  // 48: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	21,  // 49: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	27,  // 50: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	27,  // 51: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	23,  // 52: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	0,   // 53: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
+	13,  // 54: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	12,  // 55: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	27,  // 56: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	50,  // 57: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	26,  // 58: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	26,  // 59: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	54,  // 60: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	55,  // 61: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	56,  // 62: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	57,  // 63: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	58,  // 64: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	59,  // 65: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	60,  // 66: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	61,  // 67: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	62,  // 68: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	63,  // 69: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	64,  // 70: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	53,  // 71: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	52,  // 72: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	14,  // 73: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	13,  // 74: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	16,  // 75: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	19,  // 76: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 77: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	13,  // 78: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	65,  // 79: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	16,  // 80: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	12,  // 81: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	27,  // 82: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	27,  // 83: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	28,  // 84: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	66,  // 85: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	23,  // 86: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	68,  // 87: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	26,  // 88: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	69,  // 89: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	30,  // 90: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	74,  // 91: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	75,  // 92: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	72,  // 93: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	73,  // 94: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	73,  // 95: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	30,  // 96: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	51,  // 97: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	82,  // 98: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,   // 99: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	100, // [100:100] is the sub-list for method output_type
+	100, // [100:100] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -7670,8 +7796,9 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Command_ChangeReplicas)(nil),
 		(*Command_Split)(nil),
 		(*Command_CorrectUsage)(nil),
+		(*Command_Compare)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[48].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[49].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_ListKeys)(nil),
 		(*Query_ListVersions)(nil),
@@ -7692,7 +7819,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   83,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -146,14 +146,29 @@ func (r *Replica) Proposed() (sequences []uint64) {
 	return sequences
 }
 
-// Apply applies the committed entries in one batch, in which the log is truncated, too, where that is due. The rows are
-// visible when it returns.
-func (r *Replica) Apply() ([]Applied, error) {
-	if len(r.ready.CommittedEntries) == 0 {
-		return nil, nil
+// Apply applies the committed entries, in one batch but where replicas are to be compared in between. The log is truncated in
+// the last, where that is due. The rows are visible when it returns.
+func (r *Replica) Apply() (out []Applied, err error) {
+	rest := r.ready.CommittedEntries
+	for len(rest) > 0 && err == nil {
+		var more []Applied
+		n := r.toCompare(rest)
+		more, err = r.applyBatch(rest[:n])
+		out, rest = append(out, more...), rest[n:]
 	}
+	if err != nil {
+		err = fmt.Errorf("range %d: apply: %w", r.id, err)
+		r.fail(err)
+		return nil, err
+	}
+	r.cache.trim(min(r.mach.State().AppliedIndex, r.store.last), r.opt.CacheBytes)
+	return out, nil
+}
+
+// applyBatch applies entries in one batch. If the last of them compares replicas, it keeps a view of the rows.
+func (r *Replica) applyBatch(entries []*raftpb.Entry) ([]Applied, error) {
 	b := r.env.State.NewBatch()
-	out, err := r.applyTo(b)
+	out, err := r.applyTo(b, entries)
 	if err == nil {
 		err = b.Commit()
 	}
@@ -168,16 +183,14 @@ func (r *Replica) Apply() ([]Applied, error) {
 	r.changed = nil
 	if err != nil {
 		r.born = nil
-		err = fmt.Errorf("range %d: apply: %w", r.id, err)
-		r.fail(err)
 		return nil, err
 	}
-	r.cache.trim(min(r.mach.State().AppliedIndex, r.store.last), r.opt.CacheBytes)
+	r.view()
 	return out, nil
 }
 
-func (r *Replica) applyTo(b disk.Batch) (out []Applied, err error) {
-	for _, e := range r.ready.CommittedEntries {
+func (r *Replica) applyTo(b disk.Batch, entries []*raftpb.Entry) (out []Applied, err error) {
+	for _, e := range entries {
 		index, term := e.GetIndex(), e.GetTerm()
 		for len(r.uncommitted) > 0 && r.uncommitted[0].index <= index {
 			r.waiting -= r.uncommitted[0].bytes
@@ -187,31 +200,40 @@ func (r *Replica) applyTo(b disk.Batch) (out []Applied, err error) {
 		if err != nil {
 			return nil, err
 		}
-		before := r.mach.Descriptor()
 		if p == nil {
 			if err := r.mach.ApplyEmpty(b, term, index); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		results, err := r.mach.Apply(b, machine.Entry{Range: r.id, Term: term, Index: index, Proposal: p})
+		results, err := r.applyProposal(b, term, index, p)
 		if err != nil {
 			return nil, err
-		}
-		if len(results) != len(p.Commands) {
-			return nil, fmt.Errorf("entry %d: %d results for %d commands", index, len(results), len(p.Commands))
-		}
-		if after := r.mach.Descriptor(); after != before && changeIn(p) != nil {
-			r.changed = append(r.changed, changed{before, after})
-		}
-		if len(results) == 1 && results[0].Split != nil { // a split is the only command of its entry
-			r.born = append(r.born, results[0].Split.Id)
 		}
 		if p.Proposer == r.env.Proposer {
 			out = append(out, Applied{Proposer: p.Proposer, Sequence: p.Sequence, Results: results})
 		}
 	}
 	return out, r.truncateIn(b)
+}
+
+// applyProposal applies one proposal and notes what becomes of the range by it.
+func (r *Replica) applyProposal(b disk.Batch, term, index uint64, p *metapb.Proposal) ([]*metapb.Result, error) {
+	before := r.mach.Descriptor()
+	results, err := r.mach.Apply(b, machine.Entry{Range: r.id, Term: term, Index: index, Proposal: p})
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != len(p.Commands) {
+		return nil, fmt.Errorf("entry %d: %d results for %d commands", index, len(results), len(p.Commands))
+	}
+	if after := r.mach.Descriptor(); after != before && changeIn(p) != nil {
+		r.changed = append(r.changed, changed{before, after})
+	}
+	if len(results) == 1 && results[0].Split != nil { // a split is the only command of its entry
+		r.born = append(r.born, results[0].Split.Id)
+	}
+	return results, nil
 }
 
 // proposalOf returns the proposal of an entry, nil for an empty one.

@@ -76,6 +76,9 @@ type Replica struct {
 	inflight    map[uint64]*inflight
 	heard       map[uint64]disk.ID // from where replicas spoke, which may be newer than the descriptor here; looked up only
 
+	comparing  bool // the entry that is applied last in this batch compares replicas
+	comparison *Comparison
+
 	ready    raft.Ready
 	late     []*raftpb.Message
 	logBytes int // slim bytes appended since the last truncation
@@ -206,6 +209,7 @@ func (r *Replica) Fail(err error) {
 		r.farewell = r.handOver()
 	}
 	r.failed = err
+	r.dropComparison()
 	r.role, r.lead = raft.StateFollower, 0
 }
 

@@ -21,6 +21,8 @@ type Status struct {
 	Descriptor *metapb.RangeDescriptor
 	// Followers says, on the leader, what each other replica has, ascending by replica id.
 	Followers []Follower
+	// Differ says, on the leader, on which disks replicas were found whose rows are not the leader's.
+	Differ []disk.ID
 	// Err is why the replica takes no part any more.
 	Err error
 }

@@ -41,6 +41,7 @@ func (n *node) start() {
 		Disk: n.disk, Sender: sender{n}, Puller: puller{n}, Logger: n.c.opt.Logger, Now: n.c.wall,
 		Proposer: n.c.rand.Uint64(), Context: ctx, Replica: n.c.opt.Replica,
 		Boot: uint64(n.life), Fresh: n.life == 1, BootClock: n.bootTime, PromiseTime: n.c.opt.PromiseTime, ReadByIndex: n.c.opt.ReadByIndex,
+		CompareTicks:  20,
 		BatchCommands: n.c.opt.BatchCommands,
 		Go:            func(fn func()) { n.later(life, n.c.between(0, 5*time.Millisecond), "job", fn) },
 		Post:          func(fn func()) { n.mail(life, fn) },

@@ -98,11 +98,26 @@ func (c *Cluster) equalSoon() func() bool {
 	}
 }
 
+// compared fails the run if a leader has found that replicas differ.
+func (c *Cluster) compared() {
+	for _, n := range c.nodes {
+		if n.core == nil {
+			continue
+		}
+		for _, s := range n.core.Status().Replicas {
+			if len(s.Differ) > 0 {
+				c.fail("the replicas of range %d on disks %v differ from the leader's on store %d", s.Range, s.Differ, n.n)
+			}
+		}
+	}
+}
+
 // chaos makes the next fault.
 func (c *Cluster) chaos(out *Outcome) {
 	if !c.faults {
 		return
 	}
+	c.compared()
 	const step = 100 * time.Millisecond
 	if c.rand.Float64() < c.opt.Crashes*step.Seconds() {
 		n := c.rand.IntN(len(c.nodes))

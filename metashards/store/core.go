@@ -36,6 +36,7 @@ type Core struct {
 	told     Status // last
 	stirred  bool   // something has changed since
 	beats    int    // ticks until the next
+	ticks    int    // so far
 
 	// The round that is under way.
 	active []*member
@@ -165,6 +166,7 @@ func (c *Core) Tick() {
 		}
 	}
 	c.beat()
+	c.compareDue()
 	c.tickAbsent()
 	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
 		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
@@ -186,6 +188,11 @@ func (c *Core) Receive(msg *transport.Message) {
 	m := c.byRange[msg.Range]
 	switch {
 	case c.stopped != nil:
+		return
+	case msg.Sum != nil:
+		if m != nil && m.replica != nil {
+			c.takeSum(m, msg.From, msg.Sum)
+		}
 		return
 	case msg.Raft == nil:
 		c.receiveBeat(msg)

@@ -151,6 +151,7 @@ func (c *Core) finish(m *member) {
 		m.answer(applied)
 		m.confirm(r.ReadStates())
 		m.release()
+		c.compare(m)
 		r.Advance()
 	}
 	if c.check(m) {

@@ -40,6 +40,8 @@ type member struct {
 	lulled lullaby                 // by which the leader went to sleep
 	shown  *metapb.RangeDescriptor // what the promises know of the members, as leader
 
+	compared compared
+
 	uncounted bool // buckets whose usage is halved may be there
 	counting  bool // they are being counted, or what came of it is under way
 }
@@ -150,6 +152,7 @@ func (m *member) noteLeadership() {
 	m.core.table.Release(m.rangeID, m.term)
 	m.dismiss(NotLeader, Indeterminate, nil)
 	m.term, m.shown = term, nil
+	m.compared.index, m.compared.sums = 0, nil
 	if leads {
 		m.begun = m.core.opt.Now()
 		m.rangeTime = max(uint64(max(0, m.begun.UnixMicro())), m.replica.Machine().State().Time)

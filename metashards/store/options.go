@@ -46,6 +46,8 @@ type Options struct {
 	FullPercent int
 	// Snapshots is how many snapshots may be open at once. Default 4.
 	Snapshots int
+	// CompareTicks is how many ticks pass at least before the replicas of a range are compared again. Default 36,000: an hour.
+	CompareTicks int
 	// RetryTicks is how long a replica rests that could not write for want of room. Default 20.
 	RetryTicks int
 	// DeleteDelay is how long the bytes of replaced versions stay. Default: the range machine's.
@@ -63,6 +65,7 @@ func (o Options) withDefaults() Options {
 	set(&o.FullPercent, 97)
 	set(&o.Snapshots, 4)
 	set(&o.RetryTicks, 20)
+	set(&o.CompareTicks, 36_000)
 	if o.BootClock == nil {
 		begin := o.Now()
 		o.BootClock = func() time.Duration { return o.Now().Sub(begin) }

@@ -44,7 +44,11 @@ func (m *member) status() replica.Status {
 	s := replica.Status{Range: m.rangeID, Disk: m.core.opt.Disk.ID()}
 	switch {
 	case m.replica != nil:
-		return m.replica.Status()
+		s = m.replica.Status()
+		if m.term > 0 {
+			s.Differ = m.compared.differ
+		}
+		return s
 	case m.core.stopped != nil:
 		s.Role, s.Err = "failed", m.core.stopped
 	case errors.Is(m.err, replica.ErrNotMember):

@@ -14,7 +14,7 @@ import (
 type Message struct {
 	Range    uint64
 	From, To disk.ID
-	Raft     *raftpb.Message // nil: it is a beat
+	Raft     *raftpb.Message // nil: it is a beat, or a sum
 	// Payloads are those of the entries of Raft, in order of entry and number.
 	Payloads [][]byte
 	// Stand is the promise that comes with an acknowledgement of a leader's term.
@@ -25,7 +25,12 @@ type Message struct {
 	// Of a beat one is there: it asks for a promise, or gives it.
 	Ask     *promise.Request
 	Promise *promise.Answer
+	// Sum is there alone, too: it tells the leader of the range what the sender's replica sums up to.
+	Sum *Sum
 }
+
+// Sum is a hash over the rows of a replica as they are after an entry.
+type Sum struct{ Index, Sum uint64 }
 
 // Bytes returns about how much memory the message holds.
 func (m *Message) Bytes() int {

@@ -8,9 +8,12 @@ import (
 	"github.com/contender/contender/metashards/transport"
 )
 
-// encodeBeat makes the envelope of a beat between two stores.
+// encodeBeat makes the envelope of what is no Raft message: a beat between two stores, or a sum.
 func encodeBeat(m *transport.Message) *metapb.ReplicaMessage {
-	e := &metapb.ReplicaMessage{FromDisk: uint64(m.From), ToDisk: uint64(m.To)}
+	e := &metapb.ReplicaMessage{Range: m.Range, FromDisk: uint64(m.From), ToDisk: uint64(m.To)}
+	if m.Sum != nil {
+		e.Sum = &metapb.ReplicaSum{Index: m.Sum.Index, Sum: m.Sum.Sum}
+	}
 	if r := m.Ask; r != nil {
 		e.Ask = &metapb.PromiseRequest{Boot: r.Boot, Sequence: r.Sequence, Asked: int64(r.Asked), Released: encodeClaims(r.Released)}
 	}
@@ -24,8 +27,11 @@ func encodeBeat(m *transport.Message) *metapb.ReplicaMessage {
 
 // decodeBeat fills in what an envelope says besides its disks.
 func decodeBeat(m *transport.Message, e *metapb.ReplicaMessage) error {
-	if len(e.Raft) > 0 || len(e.Payloads)+len(e.PayloadLengths) > 0 || e.Ask != nil && e.Promise != nil {
+	if len(e.Raft) > 0 || len(e.Payloads)+len(e.PayloadLengths) > 0 {
 		return &ProtocolError{Reason: "a beat that is more than a beat"}
+	}
+	if x := e.Sum; x != nil {
+		m.Sum = &transport.Sum{Index: x.Index, Sum: x.Sum}
 	}
 	if r := e.Ask; r != nil {
 		m.Ask = &promise.Request{

@@ -99,7 +99,7 @@ func decodeRaft(f *frame, scratch *metapb.ReplicaMessage) (*transport.Message, e
 		Range: scratch.Range, From: disk.ID(scratch.FromDisk), To: disk.ID(scratch.ToDisk),
 		Stand: promise.Stand{Boot: scratch.StandBoot, Stretch: scratch.StandStretch}, Sleep: scratch.Sleep,
 	}
-	if scratch.Ask != nil || scratch.Promise != nil {
+	if scratch.Ask != nil || scratch.Promise != nil || scratch.Sum != nil {
 		return m, decodeBeat(m, scratch)
 	}
 	m.Raft = new(raftpb.Message)
