@@ -228,6 +228,8 @@ func systemKey(c *metapb.Command) ([]byte, bool) {
 		return metapb.BucketKey(op.UpdateBucket.GetBucket().GetName()), true
 	case *metapb.Command_RemoveBucket:
 		return metapb.BucketKey(op.RemoveBucket.GetName()), true
+	case *metapb.Command_SettleBucket:
+		return metapb.BucketKey(op.SettleBucket.GetName()), true
 	case *metapb.Command_PutSystem:
 		return metapb.RecordKey(op.PutSystem.GetName()), true
 	}
@@ -315,6 +317,8 @@ func (a *applier) carryOut(k *call) (*metapb.Result, error) {
 		return a.updateBucket(k, op.UpdateBucket)
 	case *metapb.Command_RemoveBucket:
 		return a.removeBucket(k, op.RemoveBucket)
+	case *metapb.Command_SettleBucket:
+		return a.settleBucket(k, op.SettleBucket)
 	case *metapb.Command_PutSystem:
 		return a.putSystem(k, op.PutSystem)
 	case *metapb.Command_ChangeReplicas:

@@ -92,17 +92,21 @@ func judgeFence(f *metapb.Fence, generation uint64, write bool) *metapb.Result {
 	return nil
 }
 
-// fenceBucket takes a later generation of a bucket. The same one again is no error.
+// fenceBucket takes a later generation of a bucket, for as much of the bucket as lies in the range. The same one again is
+// no error. The answer names the range, so that the caller knows where the next one begins.
 func (a *applier) fenceBucket(k *call, c *metapb.FenceBucket) (*metapb.Result, error) {
 	if k.Bucket == 0 || c.GetFence() == nil {
 		return invalid("no bucket or no fence"), nil
 	}
 	f, known := c.Fence, k.bucket.fence
+	answer := func(s metapb.Status, generation uint64) *metapb.Result {
+		return &metapb.Result{Status: s, Generation: generation, Range: a.m.descriptor}
+	}
 	if sameFence(f, known) {
-		return &metapb.Result{Generation: known.Generation}, nil
+		return answer(metapb.Status_OK, known.Generation), nil
 	}
 	if f.Generation <= known.Generation || known.Deleted {
-		return &metapb.Result{Status: metapb.Status_STALE_GENERATION, Generation: known.Generation}, nil
+		return answer(metapb.Status_STALE_GENERATION, known.Generation), nil
 	}
 	if !versioningFollows(known.Versioning, f.Versioning) {
 		return invalid("a bucket that was versioned stays so"), nil
@@ -113,12 +117,12 @@ func (a *applier) fenceBucket(k *call, c *metapb.FenceBucket) (*metapb.Result, e
 			return nil, err
 		}
 		if !empty {
-			return &metapb.Result{Status: metapb.Status_BUCKET_NOT_EMPTY, Generation: known.Generation}, nil
+			return answer(metapb.Status_BUCKET_NOT_EMPTY, known.Generation), nil
 		}
 	}
 	f = f.CloneVT()
 	k.bucket.fence = f
-	return &metapb.Result{Generation: f.Generation}, a.m.setFence(a.b, k.Bucket, f)
+	return answer(metapb.Status_OK, f.Generation), a.m.setFence(a.b, k.Bucket, f)
 }
 
 func sameFence(f, g *metapb.Fence) bool {
@@ -131,14 +135,14 @@ func versioningFollows(from, to uint32) bool {
 }
 
 // empty reports whether the range holds no version, delete marker or upload of a bucket. It looks for rows rather than
-// at the counters.
+// at the counters, and at its own only: the disk may keep other ranges of the bucket.
 func (a *applier) empty(bucket uint64) (bool, error) {
 	for _, c := range []keys.Column{keys.Versions, keys.Uploads} {
-		found := false
 		span := clip(keys.PrefixSpan(c, bucket, nil), a.m.descriptor, c)
 		if bytes.Compare(span.Lower, span.Upper) >= 0 {
 			continue
 		}
+		found := false
 		err := scan(a.b, span, func(disk.Row) error {
 			found = true
 			return errStop

@@ -254,7 +254,9 @@ func TestFence(t *testing.T) {
 	r := newRig(t)
 	r.do(ok, r.put("k", 1))
 	r.do(ok, r.fence(&metapb.Fence{Generation: 1})) // what it is
-	r.do(ok, r.fence(&metapb.Fence{Generation: 3}))
+	if got := r.do(ok, r.fence(&metapb.Fence{Generation: 3})); got.Range.String() != r.m.Descriptor().String() {
+		t.Fatalf("the fence does not say which range took it: %v", got)
+	}
 	if got := r.do(stale, r.put("k", 1)); got.Generation != 3 {
 		t.Fatalf("%v", got)
 	}
@@ -264,7 +266,9 @@ func TestFence(t *testing.T) {
 	if got := r.ask(stale, r.get("k", "")); got.Generation != 3 || got.Version != nil {
 		t.Fatalf("%v", got)
 	}
-	r.do(stale, r.fence(&metapb.Fence{Generation: 2}))
+	if got := r.do(stale, r.fence(&metapb.Fence{Generation: 2})); got.Generation != 3 || got.Range.GetId() != rangeID {
+		t.Fatalf("%v", got)
+	}
 	r.do(stale, r.fence(&metapb.Fence{Generation: 3, Frozen: true}))
 	r.do(ok, r.fence(&metapb.Fence{Generation: 4, Frozen: true}))
 	r.do(frozen, at(r.put("k", 1), 4))

@@ -41,6 +41,7 @@ func (a *applier) createBucket(k *call, c *metapb.CreateBucket) (*metapb.Result,
 	k.changed = true
 	b := c.Bucket.CloneVT()
 	b.Format, b.Id, b.Created, b.Generation = Format, last+1, k.Time, 1
+	b.Pending, b.Deleting = false, false // a range that never heard of a bucket holds its generation 1
 	if err := a.b.Set(keys.BucketCounter(), binary.BigEndian.AppendUint64(nil, b.Id)); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (a *applier) bucketAt(name string, generation, id uint64) (*metapb.Bucket, 
 	return b, nil, nil
 }
 
-// updateBucket replaces a bucket's record. Id, name and time of creation stay.
+// updateBucket replaces a bucket's record, which the ranges have to hear of then. Id, name and time of creation stay.
 func (a *applier) updateBucket(k *call, c *metapb.UpdateBucket) (*metapb.Result, error) {
 	old, r, err := a.bucketAt(c.GetBucket().GetName(), c.GetIfGeneration(), c.GetBucket().GetId())
 	if r != nil || err != nil {
@@ -74,6 +75,22 @@ func (a *applier) updateBucket(k *call, c *metapb.UpdateBucket) (*metapb.Result,
 	k.changed = true
 	b := c.Bucket.CloneVT()
 	b.Format, b.Id, b.Created, b.Generation = Format, old.Id, old.Created, old.Generation+1
+	b.Pending = true
+	return &metapb.Result{Bucket: b, Generation: b.Generation}, set(a.b, keys.BucketRecord(b.Name), b)
+}
+
+// settleBucket notes that all ranges have taken the generation of a bucket's record.
+func (a *applier) settleBucket(k *call, c *metapb.SettleBucket) (*metapb.Result, error) {
+	b, r, err := a.bucketAt(c.GetName(), c.GetIfGeneration(), c.GetIfId())
+	switch {
+	case r != nil || err != nil:
+		return r, err
+	case b.Deleting:
+		return invalid("the bucket is being deleted"), nil
+	case !b.Pending:
+		return &metapb.Result{Bucket: b, Generation: b.Generation}, nil
+	}
+	k.changed, b.Pending = true, false
 	return &metapb.Result{Bucket: b, Generation: b.Generation}, set(a.b, keys.BucketRecord(b.Name), b)
 }
 

@@ -57,6 +57,12 @@ func TestBuckets(t *testing.T) {
 	if a := r.ask(ok, q); a.Bucket.Generation != 2 {
 		t.Fatalf("%v", a)
 	}
+	settle := func(generation, id uint64) *metapb.Command {
+		return r.system(func(c *metapb.Command) {
+			c.Op = &metapb.Command_SettleBucket{SettleBucket: &metapb.SettleBucket{Name: "a", IfGeneration: generation, IfId: id}}
+		})
+	}
+	r.do(badRequest, settle(2, 2)) // it is being deleted
 	remove := func(generation uint64) *metapb.Command {
 		return r.system(func(c *metapb.Command) {
 			c.Op = &metapb.Command_RemoveBucket{RemoveBucket: &metapb.RemoveBucket{Name: "a", IfGeneration: generation}}
@@ -68,6 +74,42 @@ func TestBuckets(t *testing.T) {
 	r.ask(metapb.Status_NO_SUCH_BUCKET, q)
 	if got := r.do(ok, r.createBucket("a")); got.Bucket.Id != 4 {
 		t.Fatalf("an id was given again: %v", got)
+	}
+}
+
+// Each change of a bucket's record leaves it pending until somebody says that the ranges have taken it.
+func TestSettleBucket(t *testing.T) {
+	r := newRig(t)
+	c := r.createBucket("a")
+	c.GetCreateBucket().Bucket.Pending = true
+	if b := r.do(ok, c).Bucket; b.Pending {
+		t.Fatalf("a new bucket is pending: %v", b)
+	}
+	settle := func(name string, generation, id uint64) *metapb.Command {
+		return r.system(func(c *metapb.Command) {
+			c.Op = &metapb.Command_SettleBucket{SettleBucket: &metapb.SettleBucket{Name: name, IfGeneration: generation, IfId: id}}
+		})
+	}
+	for n := uint64(1); n < 4; n++ {
+		b := r.do(ok, r.system(func(c *metapb.Command) {
+			c.Op = &metapb.Command_UpdateBucket{UpdateBucket: &metapb.UpdateBucket{
+				Bucket: &metapb.Bucket{Name: "a", Versioning: 1}, IfGeneration: n,
+			}}
+		})).Bucket
+		if !b.Pending || b.Generation != n+1 {
+			t.Fatalf("%v", b)
+		}
+		if n == 2 {
+			continue // a change may come before the last one is settled
+		}
+		r.do(metapb.Status_REVISION_MISMATCH, settle("a", n, 1))
+		r.do(metapb.Status_REVISION_MISMATCH, settle("a", n+1, 2))
+		r.do(metapb.Status_NO_SUCH_BUCKET, settle("b", n+1, 1))
+		for range 2 {
+			if b := r.do(ok, settle("a", n+1, 1)).Bucket; b.Pending || b.Generation != n+1 || b.Versioning != 1 {
+				t.Fatalf("%v", b)
+			}
+		}
 	}
 }
 

@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -2324,8 +2324,10 @@ type Bucket struct {
 	Region     string                 `protobuf:"bytes,6,opt,name=region,proto3" json:"region,omitempty"`
 	Generation uint64                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Being deleted: writes are fenced off.
-	Deleting      bool   `protobuf:"varint,8,opt,name=deleting,proto3" json:"deleting,omitempty"`
-	Versioning    uint32 `protobuf:"varint,9,opt,name=versioning,proto3" json:"versioning,omitempty"`
+	Deleting   bool   `protobuf:"varint,8,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	Versioning uint32 `protobuf:"varint,9,opt,name=versioning,proto3" json:"versioning,omitempty"`
+	// Ranges of the bucket may not have taken this generation yet. Every change of the record sets it, SettleBucket ends it.
+	Pending       bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2421,6 +2423,13 @@ func (x *Bucket) GetVersioning() uint32 {
 		return x.Versioning
 	}
 	return 0
+}
+
+func (x *Bucket) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
 }
 
 // SystemRecord is any other system record: revisioned bytes by name.
@@ -2594,6 +2603,7 @@ type Command struct {
 	//	*Command_ChangeReplicas
 	//	*Command_Split
 	//	*Command_CorrectUsage
+	//	*Command_SettleBucket
 	//	*Command_Compare
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
@@ -2853,6 +2863,15 @@ func (x *Command) GetCorrectUsage() *CorrectUsage {
 	return nil
 }
 
+func (x *Command) GetSettleBucket() *SettleBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SettleBucket); ok {
+			return x.SettleBucket
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetCompare() *CompareReplicas {
 	if x != nil {
 		if x, ok := x.Op.(*Command_Compare); ok {
@@ -2934,6 +2953,10 @@ type Command_CorrectUsage struct {
 	CorrectUsage *CorrectUsage `protobuf:"bytes,36,opt,name=correct_usage,json=correctUsage,proto3,oneof"`
 }
 
+type Command_SettleBucket struct {
+	SettleBucket *SettleBucket `protobuf:"bytes,37,opt,name=settle_bucket,json=settleBucket,proto3,oneof"`
+}
+
 type Command_Compare struct {
 	Compare *CompareReplicas `protobuf:"bytes,38,opt,name=compare,proto3,oneof"`
 }
@@ -2971,6 +2994,8 @@ func (*Command_ChangeReplicas) isCommand_Op() {}
 func (*Command_Split) isCommand_Op() {}
 
 func (*Command_CorrectUsage) isCommand_Op() {}
+
+func (*Command_SettleBucket) isCommand_Op() {}
 
 func (*Command_Compare) isCommand_Op() {}
 
@@ -3534,7 +3559,8 @@ func (x *RaiseFloor) GetFloor() uint64 {
 	return 0
 }
 
-// FenceBucket brings a generation of a bucket to a range.
+// FenceBucket brings a generation of a bucket to a range. The key only names the range, which takes the fence for the
+// whole bucket as far as it lies in it.
 type FenceBucket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Fence *Fence                 `protobuf:"bytes,1,opt,name=fence,proto3" json:"fence,omitempty"`
@@ -3632,8 +3658,8 @@ func (x *CreateBucket) GetBucket() *Bucket {
 	return nil
 }
 
-// UpdateBucket replaces a bucket's record if its generation is still the given one; the new one is generation + 1. If the
-// new record has an id it must be the old one's.
+// UpdateBucket replaces a bucket's record if its generation is still the given one; the new one is generation + 1 and
+// pending. If the new record has an id it must be the old one's.
 type UpdateBucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        *Bucket                `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -3747,6 +3773,68 @@ func (x *RemoveBucket) GetIfId() uint64 {
 	return 0
 }
 
+// SettleBucket says that all ranges of a bucket have taken its record's generation, which stays: the record is no longer
+// pending. One that is not pending is no error; one that is being deleted is refused.
+type SettleBucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	IfGeneration  uint64                 `protobuf:"varint,2,opt,name=if_generation,json=ifGeneration,proto3" json:"if_generation,omitempty"`
+	IfId          uint64                 `protobuf:"varint,3,opt,name=if_id,json=ifId,proto3" json:"if_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleBucket) Reset() {
+	*x = SettleBucket{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleBucket) ProtoMessage() {}
+
+func (x *SettleBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleBucket.ProtoReflect.Descriptor instead.
+func (*SettleBucket) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *SettleBucket) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SettleBucket) GetIfGeneration() uint64 {
+	if x != nil {
+		return x.IfGeneration
+	}
+	return 0
+}
+
+func (x *SettleBucket) GetIfId() uint64 {
+	if x != nil {
+		return x.IfId
+	}
+	return 0
+}
+
 // PutSystem replaces a system record if its revision is still the given one (0: absent).
 type PutSystem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3759,7 +3847,7 @@ type PutSystem struct {
 
 func (x *PutSystem) Reset() {
 	*x = PutSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3771,7 +3859,7 @@ func (x *PutSystem) String() string {
 func (*PutSystem) ProtoMessage() {}
 
 func (x *PutSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3784,7 +3872,7 @@ func (x *PutSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSystem.ProtoReflect.Descriptor instead.
 func (*PutSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PutSystem) GetName() string {
@@ -3828,7 +3916,7 @@ type ChangeReplicas struct {
 
 func (x *ChangeReplicas) Reset() {
 	*x = ChangeReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3840,7 +3928,7 @@ func (x *ChangeReplicas) String() string {
 func (*ChangeReplicas) ProtoMessage() {}
 
 func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3853,7 +3941,7 @@ func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeReplicas.ProtoReflect.Descriptor instead.
 func (*ChangeReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChangeReplicas) GetIfGeneration() uint64 {
@@ -3913,7 +4001,7 @@ type SplitRange struct {
 
 func (x *SplitRange) Reset() {
 	*x = SplitRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3925,7 +4013,7 @@ func (x *SplitRange) String() string {
 func (*SplitRange) ProtoMessage() {}
 
 func (x *SplitRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3938,7 +4026,7 @@ func (x *SplitRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRange.ProtoReflect.Descriptor instead.
 func (*SplitRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SplitRange) GetIfGeneration() uint64 {
@@ -3974,7 +4062,7 @@ type CorrectUsage struct {
 
 func (x *CorrectUsage) Reset() {
 	*x = CorrectUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3986,7 +4074,7 @@ func (x *CorrectUsage) String() string {
 func (*CorrectUsage) ProtoMessage() {}
 
 func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3999,7 +4087,7 @@ func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectUsage.ProtoReflect.Descriptor instead.
 func (*CorrectUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CorrectUsage) GetIfHalved() uint64 {
@@ -4025,7 +4113,7 @@ type CompareReplicas struct {
 
 func (x *CompareReplicas) Reset() {
 	*x = CompareReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4125,7 @@ func (x *CompareReplicas) String() string {
 func (*CompareReplicas) ProtoMessage() {}
 
 func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4138,7 @@ func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareReplicas.ProtoReflect.Descriptor instead.
 func (*CompareReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 // Result answers a Command.
@@ -4080,7 +4168,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4092,7 +4180,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4105,7 +4193,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Result) GetStatus() Status {
@@ -4221,7 +4309,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4233,7 +4321,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4246,7 +4334,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Query) GetFormat() uint32 {
@@ -4493,7 +4581,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4505,7 +4593,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4518,7 +4606,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -4530,7 +4618,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4542,7 +4630,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4555,7 +4643,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 type GetVersion struct {
@@ -4569,7 +4657,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4581,7 +4669,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4594,7 +4682,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -4627,7 +4715,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4639,7 +4727,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4652,7 +4740,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -4704,7 +4792,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4716,7 +4804,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4729,7 +4817,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -4783,7 +4871,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4795,7 +4883,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4808,7 +4896,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -4829,7 +4917,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4841,7 +4929,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4854,7 +4942,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -4892,7 +4980,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4904,7 +4992,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4917,7 +5005,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -4971,7 +5059,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4983,7 +5071,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4996,7 +5084,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5017,7 +5105,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5029,7 +5117,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5042,7 +5130,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5075,7 +5163,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5087,7 +5175,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5100,7 +5188,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5122,7 +5210,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5134,7 +5222,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5147,7 +5235,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5181,7 +5269,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5193,7 +5281,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5206,7 +5294,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5231,7 +5319,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5243,7 +5331,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5256,7 +5344,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5313,7 +5401,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5325,7 +5413,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5338,7 +5426,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5401,7 +5489,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5413,7 +5501,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5426,7 +5514,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5578,7 +5666,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5590,7 +5678,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5603,7 +5691,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -5651,7 +5739,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5663,7 +5751,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5676,7 +5764,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -5743,7 +5831,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5755,7 +5843,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5768,7 +5856,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -5853,7 +5941,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5865,7 +5953,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5878,7 +5966,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -5976,7 +6064,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5988,7 +6076,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6001,7 +6089,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6029,7 +6117,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6041,7 +6129,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6054,7 +6142,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6084,7 +6172,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6096,7 +6184,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6109,7 +6197,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6155,7 +6243,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6167,7 +6255,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6180,7 +6268,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6246,7 +6334,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6258,7 +6346,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6271,7 +6359,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6341,7 +6429,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6353,7 +6441,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6366,7 +6454,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6388,7 +6476,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6400,7 +6488,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6413,7 +6501,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6442,7 +6530,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6454,7 +6542,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6467,7 +6555,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6503,7 +6591,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6515,7 +6603,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6528,7 +6616,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6566,7 +6654,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6578,7 +6666,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6591,7 +6679,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6639,7 +6727,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6651,7 +6739,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6664,7 +6752,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6691,7 +6779,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6703,7 +6791,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6716,7 +6804,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6747,7 +6835,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6759,7 +6847,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6772,7 +6860,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -6821,7 +6909,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6833,7 +6921,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6846,7 +6934,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -6880,7 +6968,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6892,7 +6980,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6905,7 +6993,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7157,7 +7245,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05start\x18\x04 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x05 \x01(\fR\x03end\x126\n" +
 	"\breplicas\x18\x06 \x03(\v2\x1a.contender.meta.v1.ReplicaR\breplicas\x12!\n" +
-	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\xe8\x01\n" +
+	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\x82\x02\n" +
 	"\x06Bucket\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x12\n" +
@@ -7171,7 +7259,9 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\bdeleting\x18\b \x01(\bR\bdeleting\x12\x1e\n" +
 	"\n" +
 	"versioning\x18\t \x01(\rR\n" +
-	"versioning\"@\n" +
+	"versioning\x12\x18\n" +
+	"\apending\x18\n" +
+	" \x01(\bR\apending\"@\n" +
 	"\fSystemRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xb6\x01\n" +
@@ -7180,8 +7270,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tif_absent\x18\x02 \x01(\bR\bifAbsent\x12\"\n" +
 	"\rif_match_time\x18\x03 \x01(\x04R\vifMatchTime\x12)\n" +
 	"\x11has_if_match_size\x18\x04 \x01(\bR\x0ehasIfMatchSize\x12\"\n" +
-	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xf2\n" +
-	"\n" +
+	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xba\v\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -7214,7 +7303,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05batch\x18! \x01(\v2\x18.contender.meta.v1.BatchH\x00R\x05batch\x12L\n" +
 	"\x0fchange_replicas\x18\" \x01(\v2!.contender.meta.v1.ChangeReplicasH\x00R\x0echangeReplicas\x125\n" +
 	"\x05split\x18# \x01(\v2\x1d.contender.meta.v1.SplitRangeH\x00R\x05split\x12F\n" +
-	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsage\x12>\n" +
+	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsage\x12F\n" +
+	"\rsettle_bucket\x18% \x01(\v2\x1f.contender.meta.v1.SettleBucketH\x00R\fsettleBucket\x12>\n" +
 	"\acompare\x18& \x01(\v2\".contender.meta.v1.CompareReplicasH\x00R\acompareB\x04\n" +
 	"\x02op\"?\n" +
 	"\x05Batch\x126\n" +
@@ -7264,6 +7354,10 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x06bucket\x18\x01 \x01(\v2\x19.contender.meta.v1.BucketR\x06bucket\x12#\n" +
 	"\rif_generation\x18\x02 \x01(\x04R\fifGeneration\"\\\n" +
 	"\fRemoveBucket\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rif_generation\x18\x02 \x01(\x04R\fifGeneration\x12\x13\n" +
+	"\x05if_id\x18\x03 \x01(\x04R\x04ifId\"\\\n" +
+	"\fSettleBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rif_generation\x18\x02 \x01(\x04R\fifGeneration\x12\x13\n" +
 	"\x05if_id\x18\x03 \x01(\x04R\x04ifId\"V\n" +
@@ -7567,7 +7661,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -7614,48 +7708,49 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*CreateBucket)(nil),    // 42: contender.meta.v1.CreateBucket
 	(*UpdateBucket)(nil),    // 43: contender.meta.v1.UpdateBucket
 	(*RemoveBucket)(nil),    // 44: contender.meta.v1.RemoveBucket
-	(*PutSystem)(nil),       // 45: contender.meta.v1.PutSystem
-	(*ChangeReplicas)(nil),  // 46: contender.meta.v1.ChangeReplicas
-	(*SplitRange)(nil),      // 47: contender.meta.v1.SplitRange
-	(*CorrectUsage)(nil),    // 48: contender.meta.v1.CorrectUsage
-	(*CompareReplicas)(nil), // 49: contender.meta.v1.CompareReplicas
-	(*Result)(nil),          // 50: contender.meta.v1.Result
-	(*Query)(nil),           // 51: contender.meta.v1.Query
-	(*FindSplit)(nil),       // 52: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 53: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 54: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 55: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 56: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 57: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 58: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 59: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 60: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 61: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 62: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 63: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 64: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 65: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 66: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 67: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 68: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 69: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 70: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 71: contender.meta.v1.ReplicaMessage
-	(*ReplicaSum)(nil),      // 72: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 73: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 74: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 75: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 76: contender.meta.v1.Hello
-	(*Beat)(nil),            // 77: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 78: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 79: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 80: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 81: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 82: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 83: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 84: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 85: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 86: contender.meta.v1.Failure
+	(*SettleBucket)(nil),    // 45: contender.meta.v1.SettleBucket
+	(*PutSystem)(nil),       // 46: contender.meta.v1.PutSystem
+	(*ChangeReplicas)(nil),  // 47: contender.meta.v1.ChangeReplicas
+	(*SplitRange)(nil),      // 48: contender.meta.v1.SplitRange
+	(*CorrectUsage)(nil),    // 49: contender.meta.v1.CorrectUsage
+	(*CompareReplicas)(nil), // 50: contender.meta.v1.CompareReplicas
+	(*Result)(nil),          // 51: contender.meta.v1.Result
+	(*Query)(nil),           // 52: contender.meta.v1.Query
+	(*FindSplit)(nil),       // 53: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 54: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 55: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 56: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 57: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 58: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 59: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 60: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 61: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 62: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 63: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 64: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 65: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 66: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 67: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 68: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 69: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 70: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 71: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 72: contender.meta.v1.ReplicaMessage
+	(*ReplicaSum)(nil),      // 73: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 74: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 75: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 76: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 77: contender.meta.v1.Hello
+	(*Beat)(nil),            // 78: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 79: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 80: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 81: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 82: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 83: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 84: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 85: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 86: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 87: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	2,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -7674,7 +7769,7 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	7,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
 	12,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
 	11,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	50,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	51,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
 	20,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
 	5,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
 	22,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
@@ -7691,78 +7786,79 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	42,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
 	43,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
 	44,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
-	45,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
+	46,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
 	31,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
-	46,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	47,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
-	48,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
-	49,  // 38: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
-	30,  // 39: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	13,  // 40: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	29,  // 41: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	29,  // 42: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	16,  // 43: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	12,  // 44: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	10,  // 45: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	36,  // 46: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	29,  // 47: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	10,  // 48: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	21,  // 49: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	27,  // 50: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	27,  // 51: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	23,  // 52: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
-	0,   // 53: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	13,  // 54: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	12,  // 55: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	27,  // 56: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	50,  // 57: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	26,  // 58: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	26,  // 59: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	54,  // 60: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	55,  // 61: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	56,  // 62: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	57,  // 63: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	58,  // 64: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	59,  // 65: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	60,  // 66: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	61,  // 67: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	62,  // 68: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	63,  // 69: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	64,  // 70: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	53,  // 71: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	52,  // 72: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	14,  // 73: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	13,  // 74: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	16,  // 75: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	19,  // 76: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,   // 77: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	13,  // 78: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	65,  // 79: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	16,  // 80: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	12,  // 81: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	27,  // 82: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	27,  // 83: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	28,  // 84: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	66,  // 85: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	23,  // 86: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	68,  // 87: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	26,  // 88: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	69,  // 89: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	30,  // 90: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	74,  // 91: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	75,  // 92: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	72,  // 93: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	73,  // 94: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	73,  // 95: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	30,  // 96: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	51,  // 97: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	82,  // 98: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,   // 99: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	100, // [100:100] is the sub-list for method output_type
-	100, // [100:100] is the sub-list for method input_type
-	100, // [100:100] is the sub-list for extension type_name
-	100, // [100:100] is the sub-list for extension extendee
-	0,   // [0:100] is the sub-list for field type_name
+	47,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
+	48,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	49,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	45,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
+	50,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
+	30,  // 40: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	13,  // 41: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	29,  // 42: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	29,  // 43: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	16,  // 44: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	12,  // 45: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	10,  // 46: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	36,  // 47: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	29,  // 48: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	10,  // 49: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	21,  // 50: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	27,  // 51: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	27,  // 52: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	23,  // 53: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	0,   // 54: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
+	13,  // 55: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	12,  // 56: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	27,  // 57: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	51,  // 58: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	26,  // 59: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	26,  // 60: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	55,  // 61: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	56,  // 62: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	57,  // 63: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	58,  // 64: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	59,  // 65: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	60,  // 66: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	61,  // 67: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	62,  // 68: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	63,  // 69: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	64,  // 70: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	65,  // 71: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	54,  // 72: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	53,  // 73: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	14,  // 74: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	13,  // 75: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	16,  // 76: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	19,  // 77: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 78: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	13,  // 79: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	66,  // 80: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	16,  // 81: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	12,  // 82: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	27,  // 83: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	27,  // 84: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	28,  // 85: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	67,  // 86: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	23,  // 87: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	69,  // 88: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	26,  // 89: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	70,  // 90: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	30,  // 91: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	75,  // 92: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	76,  // 93: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	73,  // 94: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	74,  // 95: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	74,  // 96: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	30,  // 97: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	52,  // 98: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	83,  // 99: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,   // 100: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	101, // [101:101] is the sub-list for method output_type
+	101, // [101:101] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -7796,9 +7892,10 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Command_ChangeReplicas)(nil),
 		(*Command_Split)(nil),
 		(*Command_CorrectUsage)(nil),
+		(*Command_SettleBucket)(nil),
 		(*Command_Compare)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[49].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[50].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_ListKeys)(nil),
 		(*Query_ListVersions)(nil),
@@ -7819,7 +7916,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   85,
+			NumMessages:   86,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

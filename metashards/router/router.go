@@ -131,6 +131,8 @@ func commandKey(c *metapb.Command) ([]byte, error) {
 		return metapb.BucketKey(op.UpdateBucket.GetBucket().GetName()), nil
 	case *metapb.Command_RemoveBucket:
 		return metapb.BucketKey(op.RemoveBucket.GetName()), nil
+	case *metapb.Command_SettleBucket:
+		return metapb.BucketKey(op.SettleBucket.GetName()), nil
 	case *metapb.Command_PutSystem:
 		return metapb.RecordKey(op.PutSystem.GetName()), nil
 	}
