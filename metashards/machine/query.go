@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/contender/contender/disk"
@@ -85,7 +86,11 @@ func (x *reading) answer() (*metapb.Answer, error) {
 	case *metapb.Query_GetBucket_:
 		x.key, wantsBucket = metapb.BucketKey(op.GetBucket_.GetName()), false
 	case *metapb.Query_ListBuckets:
-		x.key, wantsBucket = metapb.BucketKey(max(op.ListBuckets.GetPrefix(), op.ListBuckets.GetAfter())), false
+		first := metapb.BucketKey(max(op.ListBuckets.GetPrefix(), op.ListBuckets.GetAfter()))
+		if bytes.Compare(first, x.key) > 0 { // else it goes on where another range ended
+			x.key = first
+		}
+		wantsBucket = false
 	case *metapb.Query_GetSystem:
 		x.key, wantsBucket = metapb.RecordKey(op.GetSystem.GetName()), false
 	case *metapb.Query_ListOutbox:
@@ -239,13 +244,18 @@ func (x *reading) getBucket(q *metapb.GetBucket) (*metapb.Answer, error) {
 	return &metapb.Answer{Bucket: b, Generation: b.Generation}, nil
 }
 
-// listBuckets answers with a page of buckets by name, above after.
+// listBuckets answers with a page of buckets by name, above after. Where the range ends amid them, next is that position's
+// key.
 func (x *reading) listBuckets(q *metapb.ListBuckets) (*metapb.Answer, error) {
 	a, limit := &metapb.Answer{}, pageLimit(q.GetLimit())
 	if limit == 0 {
 		return a, nil
 	}
-	span := clip(keys.PrefixSpan(keys.System, 0, metapb.BucketKey(q.Prefix)), x.descriptor, keys.System)
+	prefix := metapb.BucketKey(q.Prefix)
+	if bucket, key, err := keys.ParsePosition(x.descriptor.End); err == nil && bucket == 0 && bytes.HasPrefix(key, prefix) {
+		a.Truncated, a.Next = true, key
+	}
+	span := clip(keys.PrefixSpan(keys.System, 0, prefix), x.descriptor, keys.System)
 	if above := append(keys.BucketRecord(q.After), 0); q.After != "" && string(above) > string(span.Lower) {
 		span.Lower = above
 	}
@@ -254,7 +264,7 @@ func (x *reading) listBuckets(q *metapb.ListBuckets) (*metapb.Answer, error) {
 	}
 	err := scan(x.r, span, func(row disk.Row) error {
 		if len(a.Buckets) == limit {
-			a.Truncated, a.Next = true, []byte(a.Buckets[limit-1].Name)
+			a.Truncated, a.Next = true, metapb.BucketKey(a.Buckets[limit-1].Name)
 			return errStop
 		}
 		b := new(metapb.Bucket)

@@ -48,7 +48,8 @@ func newListing(q *metapb.Query) *listing {
 	return l
 }
 
-// list gathers a page from range to range. Each range's part is linearizable by itself.
+// list gathers a page from range to range. Each range's part is linearizable by itself. Where a range other than the first
+// refuses, the page ends before it: who asks for the rest meets the refusal, and knows which range it came from.
 func (r *Router) list(ctx context.Context, l *listing) (*metapb.Answer, error) {
 	var out *metapb.Answer
 	at := l.start
@@ -58,9 +59,13 @@ func (r *Router) list(ctx context.Context, l *listing) (*metapb.Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out == nil {
+		switch {
+		case out == nil:
 			out = a
-		} else {
+		case a.Status != metapb.Status_OK:
+			out.Truncated, out.Next = true, at
+			return out, nil
+		default:
 			out.Items = append(out.Items, a.Items...)
 			out.Status, out.Detail, out.Truncated, out.Next, out.Generation = a.Status, a.Detail, a.Truncated, a.Next, a.Generation
 			out.Time = max(out.Time, a.Time)

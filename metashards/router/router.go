@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -206,7 +207,10 @@ func queryKey(q *metapb.Query) []byte {
 	case *metapb.Query_GetBucket_:
 		return metapb.BucketKey(op.GetBucket_.GetName())
 	case *metapb.Query_ListBuckets:
-		return metapb.BucketKey(max(op.ListBuckets.GetPrefix(), op.ListBuckets.GetAfter()))
+		first := metapb.BucketKey(max(op.ListBuckets.GetPrefix(), op.ListBuckets.GetAfter()))
+		if bytes.Compare(first, q.GetKey()) > 0 { // else it goes on where another range ended
+			return first
+		}
 	case *metapb.Query_GetSystem:
 		return metapb.RecordKey(op.GetSystem.GetName())
 	}

@@ -425,5 +425,23 @@ func TestListAcrossRanges(t *testing.T) {
 				t.Errorf("limit %d with delimiter: %v", limit, got)
 			}
 		}
+		// One range knows another generation: the page ends before it, and the query for the rest is refused.
+		fenced, err := c.Apply(t.Context(), &metapb.Command{
+			Format: 1, Bucket: 3, Key: []byte("e"), Op: &metapb.Command_Fence{Fence: &metapb.FenceBucket{Fence: &metapb.Fence{Generation: 2}}},
+		}, nil)
+		if err != nil || fenced.Status != metapb.Status_OK || fenced.Range.GetId() != 3 {
+			t.Fatalf("%v %v", fenced, err)
+		}
+		q := &metapb.Query{
+			Format: 1, Bucket: 3, Generation: 1, Op: &metapb.Query_ListKeys{ListKeys: &metapb.ListKeys{Limit: 10}},
+		}
+		a, err := c.Query(t.Context(), q)
+		if err != nil || a.Status != metapb.Status_OK || len(a.Items) != 2 || !a.Truncated || string(a.Next) != "d/2" {
+			t.Fatalf("%v %v", a, err)
+		}
+		q.Key = a.Next
+		if a, err = c.Query(t.Context(), q); err != nil || a.Status != metapb.Status_STALE_GENERATION || a.Generation != 2 {
+			t.Fatalf("%v %v", a, err)
+		}
 	})
 }
