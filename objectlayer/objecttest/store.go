@@ -29,10 +29,12 @@ type Store struct {
 	clock func() time.Time
 
 	mu     sync.Mutex
-	ranges []*machine.Machine // ascending
+	ranges []*machine.Machine // their spans don't overlap
 	before func(ctx context.Context, c *metapb.Command) error
 	after  func(ctx context.Context, c *metapb.Command) error
 	delay  time.Duration
+	silent map[uint64]chan struct{} // by range id; closed when it answers again
+	slow   map[uint64]time.Duration // by range id
 }
 
 var _ metashards.Store = (*Store)(nil)
@@ -41,7 +43,10 @@ var _ metashards.Store = (*Store)(nil)
 // positions (see keys.Position), which ascend.
 func NewStore(t testing.TB, clock func() time.Time, cuts ...[]byte) *Store {
 	t.Helper()
-	s := &Store{disk: disktest.NewMemory(metaDisk), clock: clock}
+	s := &Store{
+		disk: disktest.NewMemory(metaDisk), clock: clock,
+		silent: map[uint64]chan struct{}{}, slow: map[uint64]time.Duration{},
+	}
 	bounds := append([][]byte{nil, keys.Position(1, nil)}, cuts...)
 	bounds = append(bounds, nil)
 	b := s.disk.State().NewBatch()
@@ -106,6 +111,9 @@ func (s *Store) Apply(ctx context.Context, c *metapb.Command, payload []byte) (*
 	if err := ctx.Err(); err != nil {
 		return nil, &metashards.Error{Op: "apply", Kind: metashards.KindUnavailable, Err: err}
 	}
+	if err := s.reach(ctx, c.Bucket, c.Key); err != nil {
+		return nil, failure("apply", metashards.KindIndeterminate, err)
+	}
 	res, err := s.apply(ctx, c.CloneVT(), payload)
 	if err != nil {
 		return nil, err
@@ -167,6 +175,9 @@ func (s *Store) apply(ctx context.Context, c *metapb.Command, payload []byte) (*
 	if err == nil {
 		err = b.Commit()
 	}
+	if err == nil && results[0].Split != nil {
+		err = s.adopt(results[0].Split)
+	}
 	if err != nil {
 		return nil, failure("apply", metashards.KindDamaged, err)
 	}
@@ -190,6 +201,9 @@ func failure(op string, kind metashards.Kind, err error) error {
 // Query answers a query.
 func (s *Store) Query(ctx context.Context, q *metapb.Query) (*metapb.Answer, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, failure("query", metashards.KindUnavailable, err)
+	}
+	if err := s.reach(ctx, q.Bucket, q.Key); err != nil {
 		return nil, failure("query", metashards.KindUnavailable, err)
 	}
 	s.mu.Lock()
