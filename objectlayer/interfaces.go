@@ -44,8 +44,15 @@ type Listings interface {
 type Buckets interface {
 	// Create makes a bucket; KindBucketExists, with the bucket as it is, if the name is taken.
 	Create(ctx context.Context, b Bucket) (Bucket, error)
-	// Delete removes an empty bucket for good. Uploads under way in it are given up.
+	// Delete removes an empty bucket for good. Uploads under way in it are given up. KindUnavailable if a part of the
+	// bucket did not answer: then it stays as it was.
 	Delete(ctx context.Context, name string) error
+	// SetVersioning enables or suspends versioning. When it returns nil no node acts on the old state any more. It waits
+	// for parts of the bucket that do not answer until ctx ends; KindInternal then means that the change may be in force
+	// in some parts of the bucket, and will be in all.
+	SetVersioning(ctx context.Context, name string, v Versioning) error
+	// Versioning reads the state that every write since obeys. It waits for a change under way.
+	Versioning(ctx context.Context, name string) (Versioning, error)
 	// Get reads a bucket, linearizably.
 	Get(ctx context.Context, name string) (Bucket, error)
 	// List returns up to limit buckets in order of their names, and whether there are more.

@@ -47,6 +47,19 @@ type Bucket struct {
 	Region  string
 }
 
+// Versioning says whether a bucket keeps the versions of its keys.
+type Versioning uint8
+
+// The states of versioning. A bucket begins with VersioningNever and never comes back to it.
+const (
+	// VersioningNever: a key has one version, its null version, which a write replaces and a delete removes.
+	VersioningNever Versioning = iota
+	// VersioningEnabled: each write makes a version, each delete a marker.
+	VersioningEnabled
+	// VersioningSuspended: a write or delete replaces the null version only; other versions stay.
+	VersioningSuspended
+)
+
 // Version is one version of an object, a delete marker among them.
 type Version struct {
 	Bucket, Key  string

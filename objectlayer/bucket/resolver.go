@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -45,11 +46,16 @@ type Resolver struct {
 
 	mu    sync.Mutex
 	known map[string]*metapb.Bucket // never changed once they are here
+	// finishing holds, by id, the buckets whose deletion is carried on here; the channel is closed when that ends.
+	finishing map[uint64]chan struct{}
 }
 
 // NewResolver returns a Resolver over store. now is the wall clock; random gives unpredictable bytes without end.
 func NewResolver(store metashards.Store, now func() time.Time, random io.Reader) *Resolver {
-	return &Resolver{store: store, now: now, random: random, known: map[string]*metapb.Bucket{}}
+	return &Resolver{
+		store: store, now: now, random: random,
+		known: map[string]*metapb.Bucket{}, finishing: map[uint64]chan struct{}{},
+	}
 }
 
 // Micros returns the time for commands: the clock, but never before a range time that was seen; microseconds.
@@ -137,32 +143,31 @@ type Request struct {
 	Payload []byte
 }
 
-// Apply carries out a command and returns the range's final answer, which may be a failure such as NO_SUCH_KEY. An
-// error is *objectlayer.Error; Undone tells whether it leaves the outcome open.
-func (r *Resolver) Apply(ctx context.Context, q Request) (*metapb.Result, error) {
+// Apply carries out a command and returns the range's final answer, which may be a failure such as NO_SUCH_KEY, with the
+// bucket's record that the range judged it by. An error is *objectlayer.Error; Undone tells whether it leaves the outcome
+// open.
+func (r *Resolver) Apply(ctx context.Context, q Request) (res *metapb.Result, by *metapb.Bucket, err error) {
 	c := q.Command
 	c.Format, c.Key, c.PayloadLength, c.Time = record.Format, []byte(q.Key), uint64(len(q.Payload)), r.Micros()
-	var err error
 	if c.RequestId == "" {
 		if c.RequestId, err = r.NewRequestID(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	var res *metapb.Result
-	err = r.retry(ctx, q.Op, q.Bucket, q.Key, func(b *metapb.Bucket) (metapb.Status, uint64, error) {
+	err = r.retry(ctx, q.Op, q.Bucket, q.Key, func(b *metapb.Bucket) (refusal, error) {
 		if q.BucketID != 0 && b.Id != q.BucketID {
-			return 0, 0, record.Fail(q.Op, objectlayer.KindUnavailable, q.Bucket, q.Key, "the bucket was replaced during the request")
+			return refusal{}, record.Fail(q.Op, objectlayer.KindUnavailable, q.Bucket, q.Key, "the bucket was replaced during the request")
 		}
-		c.Bucket, c.Generation = b.Id, b.Generation
+		by, c.Bucket, c.Generation = b, b.Id, b.Generation
 		var err error
 		if res, err = r.apply(ctx, q, c, q.Payload); err != nil {
-			return 0, 0, err
+			return refusal{}, err
 		}
 		r.see(res.Time)
 		// A part is remembered by its own row only, so its refusal is not certain: should an attempt below have been
 		// applied and replaced since, a retry must say so, else it would name bytes that are gone.
 		c.Retry = c.GetPutPart() != nil
-		return res.Status, res.Generation, nil
+		return refusal{res.Status, res.Generation, c.Key}, nil
 	})
 	if err != nil && c.Retry {
 		kind := objectlayer.KindOf(err)
@@ -172,9 +177,9 @@ func (r *Resolver) Apply(ctx context.Context, q Request) (*metapb.Result, error)
 		err = &objectlayer.Error{Op: q.Op, Kind: kind, Bucket: q.Bucket, Key: q.Key, Err: &unknownError{err}}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return res, nil
+	return res, by, nil
 }
 
 // apply hands a command to the metadata space once.
@@ -195,52 +200,86 @@ func (r *Resolver) apply(ctx context.Context, q Request, c *metapb.Command, payl
 // an error; other failures, such as NO_SUCH_KEY, are the answer's status.
 func (r *Resolver) Query(ctx context.Context, op, bucket, key string, q *metapb.Query) (a *metapb.Answer, b *metapb.Bucket, err error) {
 	q.Format, q.Key = record.Format, []byte(key)
-	err = r.retry(ctx, op, bucket, key, func(known *metapb.Bucket) (metapb.Status, uint64, error) {
+	err = r.retry(ctx, op, bucket, key, func(known *metapb.Bucket) (refusal, error) {
 		b, q.Bucket, q.Generation = known, known.Id, known.Generation
 		var err error
 		if a, err = r.store.Query(ctx, q); err != nil {
-			return 0, 0, err
+			return refusal{}, err
 		}
 		r.see(a.Time)
-		return a.Status, a.Generation, nil
+		return refusal{a.Status, a.Generation, q.Key}, nil
 	})
 	return a, b, err
 }
 
-// retry calls do with what is known of a bucket until its answer is no refusal, reading the bucket's record again
+// refusal is the answer to an attempt that may have been made with old knowledge.
+type refusal struct {
+	status     metapb.Status // none, if it is no refusal (see record.Refused)
+	generation uint64        // that the range holds
+	key        []byte        // a position in the range
+}
+
+// retry calls do with what is known of a bucket until its answer is no refusal, mending its knowledge, or the range's,
 // after each.
-func (r *Resolver) retry(ctx context.Context, op, bucket, key string, do func(*metapb.Bucket) (metapb.Status, uint64, error)) error {
+func (r *Resolver) retry(ctx context.Context, op, bucket, key string, do func(*metapb.Bucket) (refusal, error)) error {
 	b, err := r.Lookup(ctx, bucket)
 	if err != nil {
 		return err
 	}
 	pause := time.Duration(0)
 	for attempt := 1; ; attempt++ {
-		status, generation, err := do(b)
+		refused, err := do(b)
 		if err != nil {
 			return record.Error(op, bucket, key, err)
 		}
-		if !record.Refused(status) {
+		if !record.Refused(refused.status) {
 			return nil
 		}
 		if attempt == attemptsMax {
-			return record.StatusError(op, bucket, key, status, fmt.Sprintf("after %d attempts", attempt))
+			return record.StatusError(op, bucket, key, refused.status, fmt.Sprintf("after %d attempts", attempt))
 		}
 		if err := wait(ctx, pause); err != nil {
 			return record.Error(op, bucket, key, err)
 		}
 		pause = min(max(2*pause, pauseMin), pauseMax)
-		if b, err = r.fetch(ctx, bucket); err != nil {
-			return err
+		if b, err = r.mend(ctx, bucket, refused); err != nil {
+			return undone(op, bucket, key, err)
 		}
-		if status == metapb.Status_STALE_GENERATION && generation < b.Generation || b.Deleting {
-			if err := r.settle(ctx, b); err != nil {
-				return err
-			}
-			if b, err = r.fetch(ctx, bucket); err != nil {
-				return err
-			}
+	}
+}
+
+// mend returns a bucket's record as it is now, after it ended a deletion that is under way and brought the record's
+// generation to the range that refused, if that is behind.
+func (r *Resolver) mend(ctx context.Context, name string, refused refusal) (*metapb.Bucket, error) {
+	b, err := r.fetch(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if b.Deleting {
+		if _, err := r.finish(ctx, b); err != nil {
+			return nil, err
 		}
+		return r.fetch(ctx, name)
+	}
+	if refused.status == metapb.Status_WRONG_RANGE || refused.generation >= b.Generation {
+		return b, nil
+	}
+	// A range that knows a later generation by now is left alone: the next attempt tells.
+	res, err := r.bring(ctx, b, refused.key, opening(b))
+	if err == nil && res.Status != metapb.Status_STALE_GENERATION && res.Status != metapb.Status_WRONG_RANGE {
+		err = record.StatusError(opFence, name, "", res.Status, res.Detail)
+	}
+	return b, err
+}
+
+// undone returns the error of mending as that of a command that was refused before: its outcome is known.
+func undone(op, bucket, key string, err error) error {
+	if Undone(err) {
+		return record.About(err, op, bucket, key)
+	}
+	return &objectlayer.Error{
+		Op: op, Kind: objectlayer.KindUnavailable, Bucket: bucket, Key: key,
+		Detail: "a change of the bucket is under way", Err: errors.New(err.Error()),
 	}
 }
 
@@ -261,7 +300,8 @@ func (r *Resolver) ApplyEach(ctx context.Context, op, bucket string, commands []
 	}
 	for len(left) > 0 {
 		before := len(left)
-		err := r.retry(ctx, op, bucket, "", func(b *metapb.Bucket) (metapb.Status, uint64, error) {
+		err := r.retry(ctx, op, bucket, "", func(b *metapb.Bucket) (refusal, error) {
+			at := commands[left[0]].Key
 			batch := &metapb.Batch{}
 			for _, i := range left {
 				c := commands[i]
@@ -269,22 +309,22 @@ func (r *Resolver) ApplyEach(ctx context.Context, op, bucket string, commands []
 				batch.Commands = append(batch.Commands, c)
 			}
 			res, err := r.apply(ctx, Request{Op: op, Bucket: bucket}, &metapb.Command{
-				Format: record.Format, Bucket: b.Id, Key: commands[left[0]].Key, Generation: b.Generation, Time: now,
+				Format: record.Format, Bucket: b.Id, Key: at, Generation: b.Generation, Time: now,
 				Op: &metapb.Command_Batch{Batch: batch},
 			}, nil)
 			if err != nil {
-				return 0, 0, err
+				return refusal{}, err
 			}
 			r.see(res.Time)
 			if res.Status != metapb.Status_OK || len(res.Results) != len(left) {
-				return res.Status, res.Generation, record.StatusError(op, bucket, "", metapb.Status_INVALID_REQUEST, res.Detail)
+				return refusal{res.Status, res.Generation, at}, record.StatusError(op, bucket, "", metapb.Status_INVALID_REQUEST, res.Detail)
 			}
 			var refused *metapb.Result
 			left, refused = sortOut(left, res.Results, results)
 			if refused == nil || len(left) < before {
-				return metapb.Status_OK, 0, nil
+				return refusal{}, nil
 			}
-			return refused.Status, refused.Generation, nil
+			return refusal{refused.Status, refused.Generation, at}, nil
 		})
 		if err != nil {
 			return results, err
@@ -293,11 +333,12 @@ func (r *Resolver) ApplyEach(ctx context.Context, op, bucket string, commands []
 	return results, nil
 }
 
-// sortOut keeps the final answers to the commands left and returns those that were refused, with one of the refusals.
+// sortOut keeps the final answers to the commands left and returns those that were refused, with the first refusal: the
+// first command is the one that the range was chosen for.
 func sortOut(left []int, answers, results []*metapb.Result) (refused []int, one *metapb.Result) {
 	for n, i := range left {
 		if a := answers[n]; record.Refused(a.Status) {
-			refused, one = append(refused, i), a
+			refused, one = append(refused, i), cmp.Or(one, a)
 		} else {
 			results[i] = a
 		}

@@ -63,8 +63,8 @@ func (s *Store) Get(ctx context.Context, name string) (objectlayer.Bucket, error
 		if !b.Deleting {
 			return record.Bucket(b), nil
 		}
-		if err := s.r.settle(ctx, b); err != nil {
-			return objectlayer.Bucket{}, err
+		if _, err := s.r.finish(ctx, b); err != nil {
+			return objectlayer.Bucket{}, undone("get bucket", name, "", err)
 		}
 	}
 	return objectlayer.Bucket{}, restless("get bucket", name)
@@ -97,22 +97,26 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		switch verdict {
 		case gone:
 			return nil
+		case unanswered:
+			return record.Fail(opDelete, objectlayer.KindUnavailable, name, "", "a part of the bucket did not answer")
 		case notEmpty:
-			cleared, err := s.r.clear(ctx, name)
-			if err != nil {
-				return err
-			}
-			if !cleared {
-				return record.Fail(opDelete, objectlayer.KindBucketNotEmpty, name, "", "")
-			}
+			begun = 0
 		case overtaken: // look again
 		}
 	}
 	return restless(opDelete, name)
 }
 
-// begin marks a bucket as being deleted and returns its new record, nil if another change came between.
+// begin marks a bucket that holds nothing as being deleted and returns its new record, nil if another change came between.
+// Uploads in it are given up.
 func (s *Store) begin(ctx context.Context, b *metapb.Bucket) (*metapb.Bucket, error) {
+	cleared, err := s.r.clear(ctx, b.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !cleared {
+		return nil, record.Fail(opDelete, objectlayer.KindBucketNotEmpty, b.Name, "", "")
+	}
 	next := b.CloneVT()
 	next.Deleting = true
 	res, err := s.r.update(ctx, opDelete, next, b.Generation)
@@ -124,31 +128,33 @@ func (s *Store) begin(ctx context.Context, b *metapb.Bucket) (*metapb.Bucket, er
 	case res.Status != metapb.Status_OK:
 		return nil, record.StatusError(opDelete, b.Name, "", res.Status, res.Detail)
 	}
-	next.Generation = b.Generation + 1
-	return next, nil
+	return res.Bucket, nil
 }
 
 // List returns up to limit buckets in order of their names, and whether there are more.
-func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]objectlayer.Bucket, bool, error) {
-	if limit <= 0 {
-		return nil, false, nil
+func (s *Store) List(ctx context.Context, prefix, after string, limit int) (bs []objectlayer.Bucket, more bool, err error) {
+	const op = "list buckets"
+	position := metapb.BucketKey(max(prefix, after))
+	for more = limit > 0; more && len(bs) < limit; {
+		a, err := s.r.store.Query(ctx, &metapb.Query{
+			Format: record.Format, Bucket: metashards.SystemBucket, Key: position,
+			Op: &metapb.Query_ListBuckets{ListBuckets: &metapb.ListBuckets{
+				Prefix: prefix, After: after, Limit: uint32(limit - len(bs)),
+			}},
+		})
+		if err == nil {
+			err = record.StatusError(op, "", "", a.Status, a.Detail)
+		}
+		if err != nil {
+			return nil, false, record.Error(op, "", "", err)
+		}
+		s.r.see(a.Time)
+		for _, b := range a.Buckets {
+			bs = append(bs, record.Bucket(b))
+		}
+		more, position = a.Truncated, a.Next
 	}
-	a, err := s.r.store.Query(ctx, &metapb.Query{
-		Format: record.Format, Bucket: metashards.SystemBucket, Key: metapb.BucketKey(prefix),
-		Op: &metapb.Query_ListBuckets{ListBuckets: &metapb.ListBuckets{Prefix: prefix, After: after, Limit: uint32(limit)}},
-	})
-	if err == nil {
-		err = record.StatusError("list buckets", "", "", a.Status, a.Detail)
-	}
-	if err != nil {
-		return nil, false, record.Error("list buckets", "", "", err)
-	}
-	s.r.see(a.Time)
-	bs := make([]objectlayer.Bucket, len(a.Buckets))
-	for i, b := range a.Buckets {
-		bs[i] = record.Bucket(b)
-	}
-	return bs, a.Truncated, nil
+	return bs, more, nil
 }
 
 func restless(op, name string) error {

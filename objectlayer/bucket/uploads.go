@@ -11,7 +11,7 @@ import (
 const abortBatch = 100
 
 // clear gives up the uploads of a bucket that holds nothing else: they do not keep S3 from deleting it. It reports
-// whether it is worth to look again, false if the bucket holds versions; then nothing is given up.
+// whether the bucket was empty then, false if it holds versions; then nothing is given up.
 func (r *Resolver) clear(ctx context.Context, name string) (bool, error) {
 	versions, err := r.first(ctx, name, func() *metapb.Query {
 		return &metapb.Query{Op: &metapb.Query_ListVersions{ListVersions: &metapb.ListVersions{Limit: 1}}}

@@ -22,14 +22,14 @@ func uploads(t *testing.T, l *objecttest.Layer) []objectlayer.Item {
 // Uploads do not keep a bucket, objects keep both.
 func TestDeleteGivesUpUploads(t *testing.T) {
 	const count = 203 // several rounds
-	l := objecttest.NewMemory(t)
+	l := newLayer(t)
 	create(t, l)
 	if err := put(t, l, "object"); err != nil {
 		t.Fatal(err)
 	}
 	var last objectlayer.Upload
 	for i := range count {
-		u, err := l.Uploads.Create(t.Context(), objectlayer.UploadRequest{Bucket: name, Key: fmt.Sprint("k", i%7)})
+		u, err := l.Uploads.Create(t.Context(), objectlayer.UploadRequest{Bucket: name, Key: inRanges[i%4] + fmt.Sprint(i%7)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestDeleteGivesUpUploads(t *testing.T) {
 // deleted bucket, and an upload of a bucket that is gone cannot be completed.
 func TestDeleteAgainstUploads(t *testing.T) {
 	for round := range 20 {
-		l := objecttest.NewMemory(t)
+		l := newLayer(t)
 		create(t, l)
 		p, q := peer(l, 1), peer(l, 2)
 		deleted := make(chan error, 1)

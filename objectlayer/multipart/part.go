@@ -105,7 +105,7 @@ func (w *partWrite) run(ctx context.Context) (objectlayer.Part, error) {
 // commit makes the bytes a part. Bytes of a commit whose outcome is not known stay: they may be a part's.
 func (w *partWrite) commit(ctx context.Context, blob *metapb.Blob) (objectlayer.Part, error) {
 	md5 := w.sums.MD5()
-	res, err := w.s.o.Buckets.Apply(ctx, bucket.Request{
+	res, _, err := w.s.o.Buckets.Apply(ctx, bucket.Request{
 		Op: opPutPart, Bucket: w.r.Bucket, Key: w.r.Key, BucketID: w.bucket.Id,
 		Command: &metapb.Command{
 			Begun: record.BlobID(blob).StartMillis(),

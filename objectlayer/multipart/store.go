@@ -79,7 +79,7 @@ func (s *Store) Create(ctx context.Context, r objectlayer.UploadRequest) (object
 	c := &metapb.Command{
 		Begun: id.StartMillis(), Op: &metapb.Command_CreateUpload{CreateUpload: &metapb.CreateUpload{Upload: u}},
 	}
-	if _, err := s.apply(ctx, op, r.Bucket, r.Key, c); err != nil {
+	if _, _, err := s.apply(ctx, op, r.Bucket, r.Key, c); err != nil {
 		return objectlayer.Upload{}, err
 	}
 	u.Time = c.Time
@@ -121,13 +121,11 @@ func (s *Store) Complete(ctx context.Context, r objectlayer.CompleteRequest) (ob
 	if complete.Nonce, err = s.o.Buckets.NewNonce(); err != nil {
 		return objectlayer.Version{}, err
 	}
-	res, err := s.apply(ctx, op, r.Bucket, r.Key, &metapb.Command{Op: &metapb.Command_Complete{Complete: complete}})
+	res, by, err := s.apply(ctx, op, r.Bucket, r.Key, &metapb.Command{Op: &metapb.Command_Complete{Complete: complete}})
 	if err != nil {
 		return objectlayer.Version{}, err
 	}
-	b, err := s.o.Buckets.Lookup(ctx, r.Bucket)
-	versioned := err == nil && b.Versioning != 0
-	return record.Version(r.Bucket, r.Key, res.Version, true, versioned), nil
+	return record.Version(r.Bucket, r.Key, res.Version, true, by.Versioning != 0), nil
 }
 
 // Abort gives an upload up; the bytes of its parts follow later.
@@ -136,18 +134,19 @@ func (s *Store) Abort(ctx context.Context, r objectlayer.AbortRequest) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.apply(ctx, "abort upload", r.Bucket, r.Key,
+	_, _, err = s.apply(ctx, "abort upload", r.Bucket, r.Key,
 		&metapb.Command{Op: &metapb.Command_Abort{Abort: &metapb.AbortUpload{Upload: id}}})
 	return err
 }
 
-// apply carries out a command that names no bytes of its own; any answer but OK is an error.
-func (s *Store) apply(ctx context.Context, op, name, key string, c *metapb.Command) (*metapb.Result, error) {
-	res, err := s.o.Buckets.Apply(ctx, bucket.Request{Op: op, Bucket: name, Key: key, Command: c})
-	if err != nil {
-		return nil, err
+// apply carries out a command that names no bytes of its own; any answer but OK is an error. It returns the bucket's
+// record that the command was judged by, too.
+func (s *Store) apply(ctx context.Context, op, name, key string, c *metapb.Command) (*metapb.Result, *metapb.Bucket, error) {
+	res, by, err := s.o.Buckets.Apply(ctx, bucket.Request{Op: op, Bucket: name, Key: key, Command: c})
+	if err == nil {
+		err = record.StatusError(op, name, key, res.Status, res.Detail)
 	}
-	return res, record.StatusError(op, name, key, res.Status, res.Detail)
+	return res, by, err
 }
 
 // uploadID reads an upload id; a text that is none names no upload.

@@ -18,7 +18,7 @@ func (s *Store) Delete(ctx context.Context, r objectlayer.DeleteRequest) (object
 	if err != nil {
 		return objectlayer.Deletion{}, err
 	}
-	res, err := s.o.Buckets.Apply(ctx, bucket.Request{Op: "delete", Bucket: r.Bucket, Key: r.Key, Command: c})
+	res, _, err := s.o.Buckets.Apply(ctx, bucket.Request{Op: "delete", Bucket: r.Bucket, Key: r.Key, Command: c})
 	if err != nil {
 		return objectlayer.Deletion{}, err
 	}

@@ -110,7 +110,7 @@ func (w *write) commit(ctx context.Context, blob *metapb.Blob, payload []byte) (
 		w.s.drop(ctx, blob)
 		return objectlayer.Version{}, err
 	}
-	res, err := w.s.o.Buckets.Apply(ctx, q)
+	res, by, err := w.s.o.Buckets.Apply(ctx, q)
 	if err != nil {
 		if bucket.Undone(err) {
 			w.s.drop(ctx, blob)
@@ -124,7 +124,7 @@ func (w *write) commit(ctx context.Context, blob *metapb.Blob, payload []byte) (
 		return objectlayer.Version{}, lostRace(err)
 	}
 	v.Time, v.Nonce, v.NullVersion = res.Version.GetTime(), res.Version.GetNonce(), res.Version.GetNullVersion()
-	return record.Version(w.r.Bucket, w.r.Key, v, true, w.bucket.Versioning != 0), nil
+	return record.Version(w.r.Bucket, w.r.Key, v, true, by.Versioning != 0), nil
 }
 
 // lostRace turns a condition that failed at commit, and held before the body was read, into a conflict.

@@ -207,6 +207,12 @@ func Bucket(b *metapb.Bucket) objectlayer.Bucket {
 	return objectlayer.Bucket{Name: b.Name, ID: b.Id, Created: Time(b.Created), Owner: b.Owner, Region: b.Region}
 }
 
+// Versioning returns a state of versioning from its record. The numbers are the same.
+func Versioning(v uint32) objectlayer.Versioning { return objectlayer.Versioning(v) }
+
+// PutVersioning returns the record of a state of versioning.
+func PutVersioning(v objectlayer.Versioning) uint32 { return uint32(v) }
+
 // BlobID returns the id of a blob from its record; zero if the record has none.
 func BlobID(b *metapb.Blob) (id disk.BlobID) {
 	copy(id[:], b.GetId())

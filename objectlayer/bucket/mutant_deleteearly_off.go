@@ -1,0 +1,5 @@
+//go:build !mutant_deleteearly
+
+package bucket
+
+const mutantDeleteEarly = false

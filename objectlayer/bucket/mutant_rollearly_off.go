@@ -1,0 +1,5 @@
+//go:build !mutant_rollearly
+
+package bucket
+
+const mutantRollEarly = false
