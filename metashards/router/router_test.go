@@ -90,7 +90,7 @@ func newCluster(t *testing.T, bounds ...[]byte) *cluster {
 		s, err := store.New(store.Config{
 			Options: store.Options{
 				Disk: m, Sender: local, Puller: local, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
-				Proposer: uint64(i+1) << 32,
+				Proposer: uint64(i+1) << 32, Boot: 1, Fresh: true,
 			},
 			Ticker: func(d time.Duration) (<-chan time.Time, func()) {
 				t := time.NewTicker(d)
