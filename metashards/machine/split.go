@@ -50,6 +50,8 @@ func SplitDescriptor(d *metapb.RangeDescriptor, at []byte, newRange uint64) (lef
 		return nil, nil, "no id for the new range"
 	case bytes.Equal(at, d.Start) || !keys.Contains(d.Start, d.End, bucket, key):
 		return nil, nil, "nothing would be left on one side"
+	case bucket == 0 && bytes.Compare(key, metapb.RecordKey("")) < 0:
+		return nil, nil, "the records of buckets stay beside the count of their ids"
 	case Joint(d):
 		return nil, nil, "its replicas are being exchanged"
 	}

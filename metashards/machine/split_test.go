@@ -186,6 +186,9 @@ func TestSplitsThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+	system := newRig(t)
+	system.do(metapb.Status_INVALID_REQUEST, system.splitAt(keys.Position(0, metapb.BucketKey("m")), 8))
+	system.do(ok, system.splitAt(keys.Position(0, metapb.RecordKey("m")), 8))
 	r := newRigOf(t, inner)
 	if got := r.apply(r.put("a", 1), r.split("m", 8)); got[1].Status != metapb.Status_INVALID_REQUEST {
 		t.Errorf("a split among other commands: %v", got[1])
