@@ -23,6 +23,10 @@ type Status struct {
 	Followers []Follower
 	// Differ says, on the leader, on which disks replicas were found whose rows are not the leader's.
 	Differ []disk.ID
+	// Rate is, on the leader, how many requests came in a second, of late, and Middle the position that halves them: nil if
+	// nothing does.
+	Rate   int
+	Middle []byte
 	// Err is why the replica takes no part any more.
 	Err error
 }

@@ -167,6 +167,7 @@ func (c *Core) Tick() {
 	}
 	c.beat()
 	c.compareDue()
+	c.weigh()
 	c.tickAbsent()
 	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
 		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
@@ -288,6 +289,7 @@ func (c *Core) Propose(p *Proposal) {
 		return
 	}
 	m.pending = append(m.pending, p)
+	m.load.count(p.Command.GetBucket(), p.Command.GetKey())
 	m.awake()
 	c.touch(m)
 }
@@ -300,6 +302,7 @@ func (c *Core) Read(r *Read) {
 		return
 	}
 	m.reads = append(m.reads, r)
+	m.load.count(r.Bucket, r.Key)
 	c.touch(m)
 }
 

@@ -41,6 +41,7 @@ type member struct {
 	shown  *metapb.RangeDescriptor // what the promises know of the members, as leader
 
 	compared compared
+	load     load
 
 	uncounted bool // buckets whose usage is halved may be there
 	counting  bool // they are being counted, or what came of it is under way

@@ -59,6 +59,9 @@ func (p *Proposal) refuse(r Reason, leader disk.ID, cause error) {
 // Read is one linearizable read of a range.
 type Read struct {
 	Range uint64
+	// Bucket and Key are the position that is read, for the range's load to be known by position.
+	Bucket uint64
+	Key    []byte
 	// Done is called once: with a view of the range that holds everything acknowledged before the read was handed in,
 	// or with a *Refusal. It must not wait. The view must be closed.
 	Done func(*View, error)

@@ -47,6 +47,7 @@ func (m *member) status() replica.Status {
 		s = m.replica.Status()
 		if m.term > 0 {
 			s.Differ = m.compared.differ
+			s.Rate, s.Middle = m.load.rate, m.load.middle
 		}
 		return s
 	case m.core.stopped != nil:

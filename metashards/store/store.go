@@ -268,7 +268,7 @@ func (r *reading) leave() *View {
 // error is a *Refusal, or what reading the rows gave.
 func (s *Store) Query(ctx context.Context, rangeID uint64, q *metapb.Query) (*metapb.Answer, error) {
 	r := &reading{done: make(chan struct{})}
-	if open, taken := s.box.read(&Read{Range: rangeID, Done: r.finish}); !taken {
+	if open, taken := s.box.read(&Read{Range: rangeID, Bucket: q.GetBucket(), Key: q.GetKey(), Done: r.finish}); !taken {
 		return nil, refusal(open, rangeID)
 	}
 	select {
