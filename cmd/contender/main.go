@@ -20,6 +20,7 @@ type verbs struct {
 	Server  serverVerb  `cmd:"" help:"Run a server on the given folders."`
 	Status  statusVerb  `cmd:"" help:"Show how the cluster is and how many failures it survives now."`
 	Token   tokenVerb   `cmd:"" help:"Make a token with which a new node joins the cluster."`
+	Range   rangeVerb   `cmd:"" help:"List, split and move the ranges of the metadata."`
 	Bench   benchVerb   `cmd:"" help:"Load S3 endpoints side by side in interleaved rounds and report ratios."`
 	Version versionVerb `cmd:"" help:"Print the version."`
 }

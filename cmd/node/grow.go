@@ -103,8 +103,8 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 	})
 }
 
-// moveReplicas takes the next step that brings the replicas of a range to where they should be, if any. What the map shows of
-// the range says whether it is worth asking.
+// moveReplicas takes the next step that brings the replicas of a range to where they should be, if any: where an order sends
+// them, then where they are best. What the map shows of the range says whether it is worth asking.
 func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	m := n.topology.Map()
 	if len(m.Nodes) > 1 && n.keptNodes.Load() < 2 {
@@ -114,8 +114,10 @@ func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	if r == nil {
 		return nil
 	}
-	if _, ok := placement.NextReplicas(m, r, n.aliveFor(r), func(disk.ID) bool { return true }); !ok {
-		return nil
+	if r.Move == nil {
+		if _, ok := placement.NextReplicas(m, r, n.aliveFor(r), func(disk.ID) bool { return true }); !ok {
+			return nil
+		}
 	}
 	report, err := n.rangeReport(ctx, r)
 	if err != nil {
@@ -125,12 +127,29 @@ func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
 	if now.ID != rangeID {
 		return nil // it was split, and the map does not show it yet
 	}
+	if now.Move = r.Move; now.Move != nil {
+		return n.followOrder(ctx, &now, caughtUp(report))
+	}
 	change, ok := placement.NextReplicas(m, &now, n.aliveFor(&now), caughtUp(report))
 	if !ok {
 		return nil
 	}
 	n.env.Log.Info("the replicas of a range change", "range", rangeID, "add", change.Add, "promote", change.Promote, "demote", change.Demote, "remove", change.Remove, "leave", change.Leave)
 	return n.changeReplicas(ctx, &now, change)
+}
+
+// followOrder takes the next step that an order asks for, and drops the order once it is carried out, or can't be any more.
+func (n *Node) followOrder(ctx context.Context, r *clustermap.Range, caughtUp func(disk.ID) bool) error {
+	change, state := placement.MoveReplica(r, n.alive, caughtUp)
+	switch state {
+	case placement.OrderStep:
+		n.env.Log.Info("the replicas of a range change by order", "range", r.ID, "from", r.Move.From, "to", r.Move.To)
+		return n.changeReplicas(ctx, r, change)
+	case placement.OrderDone, placement.OrderOff:
+		n.env.Log.Info("the order that a replica move ends", "range", r.ID, "from", r.Move.From, "to", r.Move.To, "done", state == placement.OrderDone)
+		return n.dropOrder(ctx, r.ID, r.Move)
+	}
+	return nil
 }
 
 // aliveFor says which disks count for a range. That a disk is away is no reason to take a replica from it: it may come back

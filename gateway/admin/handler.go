@@ -10,9 +10,9 @@ import (
 const Prefix = "/-/admin/"
 
 // New returns the handler of everything below Prefix. It does not authenticate: the front has done so. It is safe for
-// concurrent use. Nil tokens: none are made here.
-func New(src Source, tokens Tokens, log *slog.Logger) http.Handler {
-	a := &api{src: src, tokens: tokens, log: log}
+// concurrent use. Nil tokens: none are made here; nil arranger: ranges are neither shown nor arranged.
+func New(src Source, tokens Tokens, arranger Arranger, log *slog.Logger) http.Handler {
+	a := &api{src: src, tokens: tokens, arranger: arranger, log: log}
 	m := http.NewServeMux()
 	m.HandleFunc("GET "+Prefix+"status", a.status)
 	m.HandleFunc(Prefix+"status", a.allow("GET, HEAD"))
@@ -20,14 +20,23 @@ func New(src Source, tokens Tokens, log *slog.Logger) http.Handler {
 		m.HandleFunc("POST "+Prefix+"tokens", a.newToken)
 		m.HandleFunc(Prefix+"tokens", a.allow("POST"))
 	}
+	if arranger != nil {
+		m.HandleFunc("GET "+Prefix+"ranges", a.ranges)
+		m.HandleFunc(Prefix+"ranges", a.allow("GET, HEAD"))
+		for path, do := range map[string]http.HandlerFunc{"ranges/split": a.splitRange, "ranges/move": a.moveReplica} {
+			m.HandleFunc("POST "+Prefix+path, do)
+			m.HandleFunc(Prefix+path, a.allow("POST"))
+		}
+	}
 	m.HandleFunc(Prefix, a.unknown)
 	return m
 }
 
 type api struct {
-	src    Source
-	tokens Tokens
-	log    *slog.Logger
+	src      Source
+	tokens   Tokens
+	arranger Arranger
+	log      *slog.Logger
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {

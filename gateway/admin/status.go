@@ -1,5 +1,5 @@
 // Package admin answers operators in JSON below /-/admin/. The front lets only the cluster's root keys in, signed with
-// SigV4 as for S3. What is shown comes from the one small interface declared here; the console page uses it too.
+// SigV4 as for S3. What is shown and done comes from small interfaces declared here; the console page uses Source, too.
 package admin
 
 import "context"

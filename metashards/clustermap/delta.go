@@ -168,8 +168,11 @@ func sameGroup(a, b Group) bool {
 
 func sameRange(a, b Range) bool {
 	return a.ID == b.ID && a.Generation == b.Generation && bytes.Equal(a.Start, b.Start) && bytes.Equal(a.End, b.End) &&
-		sameList(a.Replicas, b.Replicas) && a.Leader == b.Leader
+		sameList(a.Replicas, b.Replicas) && a.Leader == b.Leader && SameMove(a.Move, b.Move)
 }
+
+// SameMove reports whether two orders are the same, or both none.
+func SameMove(a, b *Move) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // sameList tells null from no elements, as the encoding does.
 func sameList[T comparable](a, b []T) bool {

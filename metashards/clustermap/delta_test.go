@@ -64,6 +64,7 @@ func TestDelta(t *testing.T) {
 			m.Ranges[0].Replicas = append(m.Ranges[0].Replicas, Replica{ID: 5, Disk: 2, Learner: true})
 		},
 		"joint":             func(m *Map) { m.Ranges[1].Replicas[0].Outgoing = true },
+		"an order":          func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 1 << 63} },
 		"no groups":         func(m *Map) { m.Groups = []Group{} },
 		"null groups":       func(m *Map) { m.Groups = nil },
 		"no slots":          func(m *Map) { m.Groups[0].Slots = []Slot{} },
@@ -187,6 +188,9 @@ func anyRanges(t *rapid.T, m *Map, borders []int) {
 			if rapid.Bool().Draw(t, "replica") {
 				r.Replicas = append(r.Replicas, Replica{ID: uint64(n + 1), Disk: d.ID, Learner: rapid.Bool().Draw(t, "learner")})
 			}
+		}
+		if to := len(m.Disks) - 1; to > 0 && rapid.Bool().Draw(t, "order") {
+			r.Move = &Move{From: m.Disks[0].ID, To: m.Disks[to].ID}
 		}
 		m.Ranges = append(m.Ranges, r)
 	}

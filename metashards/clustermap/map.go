@@ -76,6 +76,14 @@ type Range struct {
 	Replicas   []Replica `json:"replicas"`
 	// Leader is a hint: the disk whose replica led some time ago. Zero: none is known.
 	Leader disk.ID `json:"leader,omitempty"`
+	// Move is an order that one of the replicas goes to another disk. Nil: none. It is dropped once it is carried out.
+	Move *Move `json:"move,omitempty"`
+}
+
+// Move is an order: the replica on one disk gives way to one on another.
+type Move struct {
+	From disk.ID `json:"from"`
+	To   disk.ID `json:"to"`
 }
 
 // Map is the cluster map.
@@ -124,7 +132,12 @@ func (m *Map) Clone() *Map {
 	}
 	c.Ranges = slices.Clone(m.Ranges)
 	for i := range c.Ranges {
-		c.Ranges[i].Replicas = slices.Clone(m.Ranges[i].Replicas)
+		r := &c.Ranges[i]
+		r.Replicas = slices.Clone(r.Replicas)
+		if r.Move != nil {
+			order := *r.Move
+			r.Move = &order
+		}
 	}
 	return &c
 }

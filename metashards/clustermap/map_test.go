@@ -53,6 +53,8 @@ func TestValidate(t *testing.T) {
 		"endless first":     {func(m *Map) { m.Ranges[0].End = nil }, "before"},
 		"replica's disk":    {func(m *Map) { m.Ranges[0].Replicas[0].Disk = 5 }, "replica"},
 		"one disk, two":     {func(m *Map) { m.Ranges[1].Replicas[1].Disk = 2 }, "replica"},
+		"an order nowhere":  {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 2} }, "is to go"},
+		"an order to none":  {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 5} }, "is to go"},
 		"one replica twice": {func(m *Map) { m.Ranges[1].Replicas[1].ID = 1 }, "replica"},
 	} {
 		m := valid()
@@ -65,11 +67,13 @@ func TestValidate(t *testing.T) {
 
 func TestCloneIsDeep(t *testing.T) {
 	m, want := valid(), valid()
+	m.Ranges[1].Move, want.Ranges[1].Move = &Move{From: 2, To: 1 << 63}, &Move{From: 2, To: 1 << 63}
 	c := m.Clone()
 	if !reflect.DeepEqual(c, want) {
 		t.Fatal("the clone differs")
 	}
 	c.Nodes[0].ID, c.Disks[0].ID, c.Groups[0].Slots[0].Owner, c.Ranges[1].Replicas[0].Disk = 9, 9, 9, 9
+	c.Ranges[1].Move.To = 9
 	if !reflect.DeepEqual(m, want) {
 		t.Fatal("changing the clone changed the map")
 	}

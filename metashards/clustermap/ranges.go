@@ -6,7 +6,7 @@ import (
 )
 
 // ShowRange lets the map show a range as it is, and reports whether that changed the map. A range that the map knows in a
-// later generation stays; one without a leader keeps the one that the map names. What older ranges show of its span gives
+// later generation stays; one without a leader keeps the one that the map names, one without an order the order. What older ranges show of its span gives
 // way: they were split, and may not have been shown since. So there may be gaps, until their owners are shown, but no
 // overlap.
 func (m *Map) ShowRange(r Range) bool {
@@ -16,6 +16,9 @@ func (m *Map) ShowRange(r Range) bool {
 		case o.ID == r.ID:
 			if r.Leader == 0 {
 				r.Leader = o.Leader
+			}
+			if r.Move == nil && !mutantOrderLost {
+				r.Move = o.Move
 			}
 			if o.Generation > r.Generation || o.Generation == r.Generation && o.Leader == r.Leader && bytes.Equal(o.End, r.End) {
 				return false

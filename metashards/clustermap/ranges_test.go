@@ -49,6 +49,10 @@ func TestShowRange(t *testing.T) {
 	if !m.ShowRange(Range{ID: 1, Generation: 1, Leader: 8}) || m.Ranges[0].Leader != 8 {
 		t.Errorf("another leader: %+v", m.Ranges)
 	}
+	m.Ranges[0].Move = &Move{From: 1, To: 2}
+	if !m.ShowRange(Range{ID: 1, Generation: 2}) || m.Ranges[0].Generation != 2 || !SameMove(m.Ranges[0].Move, &Move{From: 1, To: 2}) {
+		t.Errorf("the order is lost: %+v", m.Ranges)
+	}
 }
 
 // TestShowRangeInAnyOrder splits a range at random and shows what it came to in any order, old words among them: the map ends

@@ -95,6 +95,9 @@ func (m *Map) validateRanges(known map[disk.ID]bool) error {
 				return fmt.Errorf("cluster map: range %d begins before range %d ends", r.ID, before.ID)
 			}
 		}
+		if o := r.Move; o != nil && (o.From == o.To || !known[o.From] || !known[o.To]) {
+			return fmt.Errorf("cluster map: range %d: a replica is to go from disk %v to disk %v", r.ID, o.From, o.To)
+		}
 		disks, replicas := map[disk.ID]bool{}, map[uint64]bool{}
 		for _, x := range r.Replicas {
 			if x.ID == 0 || replicas[x.ID] || !known[x.Disk] || disks[x.Disk] {

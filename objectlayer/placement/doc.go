@@ -9,5 +9,5 @@
 // says what may be lost, BelowPolicy how many bytes are kept worse than asked.
 //
 // When disks join, GrowGroups lays new groups over all of them, and NextReplicas moves the replicas of ranges, step by
-// step.
+// step. MoveReplica carries out what an operator orders.
 package placement

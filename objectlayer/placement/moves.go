@@ -167,7 +167,7 @@ func (p *replicaPlan) balanced(want []disk.ID) []disk.ID {
 // the fewest replicas.
 func (p *replicaPlan) lighter(want []disk.ID, x disk.ID) (best disk.ID, ok bool) {
 	var bestCost []int
-	narrow := p.narrowness(want, 0, 0)
+	narrow := narrowness(p.places, want, 0, 0)
 	for _, d := range p.m.Disks {
 		begun, least := 0, balanceFinish
 		if !slices.Contains(p.learners, d.ID) {
@@ -175,28 +175,12 @@ func (p *replicaPlan) lighter(want []disk.ID, x disk.ID) (best disk.ID, ok bool)
 		}
 		cost := []int{begun, p.load[d.ID]}
 		if p.load[x]-p.load[d.ID] < least || !p.alive(d.ID) || slices.Contains(want, d.ID) ||
-			ok && slices.Compare(cost, bestCost) >= 0 || slices.Compare(p.narrowness(want, x, d.ID), narrow) > 0 {
+			ok && slices.Compare(cost, bestCost) >= 0 || slices.Compare(narrowness(p.places, want, x, d.ID), narrow) > 0 {
 			continue
 		}
 		best, bestCost, ok = d.ID, cost, true
 	}
 	return best, ok
-}
-
-// narrowness tells how narrowly disks are spread, one of them exchanged, level by level: how many pairs share a domain.
-func (p *replicaPlan) narrowness(disks []disk.ID, x, y disk.ID) []int {
-	s := newSpread(p.places)
-	sum := make([]int, len(s.levels))
-	for _, d := range disks {
-		if d == x {
-			d = y
-		}
-		for i, n := range s.cost(d) {
-			sum[i] += n
-		}
-		s.take(d)
-	}
-	return sum
 }
 
 // exchange lets learners vote for voters that are to go, and more learners vote if there are to be more voters.

@@ -1,0 +1,5 @@
+//go:build !mutant_orderlost
+
+package clustermap
+
+const mutantOrderLost = false

@@ -1,0 +1,5 @@
+//go:build !mutant_orderearly
+
+package placement
+
+const mutantOrderEarly = false
