@@ -235,15 +235,3 @@ func (n *Node) MoveReplica(ctx context.Context, q admin.MoveRequest) error {
 		return true, nil
 	})
 }
-
-// dropOrder takes an order out of the map, unless another one has taken its place.
-func (n *Node) dropOrder(ctx context.Context, rangeID uint64, order *clustermap.Move) error {
-	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
-		r := m.Range(rangeID)
-		if r == nil || !clustermap.SameMove(r.Move, order) {
-			return false, nil
-		}
-		r.Move = nil
-		return true, nil
-	})
-}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -32,6 +31,8 @@ type growth struct {
 	disks  []disk.ID // as the map listed them
 	since  time.Time // and since when
 	judged uint64    // the revision of the map that needs no other groups, or can't have them
+
+	planning planning
 }
 
 // grow has placement groups and the replicas of ranges spread over the disks that come, until ctx ends. The node that
@@ -59,18 +60,15 @@ func (n *Node) grow(ctx context.Context) {
 	}
 }
 
-// plan takes one step for the groups and one for each range.
+// plan takes one step for the groups, and one for each of some ranges.
 func (n *Node) plan(ctx context.Context, g *growth) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
 	if err := n.growGroups(ctx, g); err != nil && ctx.Err() == nil {
 		n.env.Log.Warn("placement groups cannot be laid over the cluster's disks now", "error", err)
 	}
-	m := n.topology.Map()
-	for i := range m.Ranges {
-		if err := n.moveReplicas(ctx, m.Ranges[i].ID); err != nil && ctx.Err() == nil {
-			n.env.Log.Warn("the replicas of a range cannot be moved now", "range", m.Ranges[i].ID, "error", err)
-		}
+	if err := n.moveAll(ctx, &g.planning); err != nil && ctx.Err() == nil {
+		n.env.Log.Warn("the map cannot show the replicas of ranges as they are now", "error", err)
 	}
 }
 
@@ -101,123 +99,6 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 		*m = *grown
 		return true, nil
 	})
-}
-
-// moveReplicas takes the next step that brings the replicas of a range to where they should be, if any: where an order sends
-// them, then where they are best. What the map shows of the range says whether it is worth asking.
-func (n *Node) moveReplicas(ctx context.Context, rangeID uint64) error {
-	m := n.topology.Map()
-	if len(m.Nodes) > 1 && n.keptNodes.Load() < 2 {
-		return nil // see freshOf
-	}
-	r := m.Range(rangeID)
-	if r == nil {
-		return nil
-	}
-	if r.Move == nil {
-		if _, ok := placement.NextReplicas(m, r, n.aliveFor(r), func(disk.ID) bool { return true }); !ok {
-			return nil
-		}
-	}
-	report, err := n.rangeReport(ctx, r)
-	if err != nil {
-		return err
-	}
-	now := rangeOf(report.Range)
-	if now.ID != rangeID {
-		return nil // it was split, and the map does not show it yet
-	}
-	if now.Move = r.Move; now.Move != nil {
-		return n.followOrder(ctx, &now, caughtUp(report))
-	}
-	change, ok := placement.NextReplicas(m, &now, n.aliveFor(&now), caughtUp(report))
-	if !ok {
-		return nil
-	}
-	n.env.Log.Info("the replicas of a range change", "range", rangeID, "add", change.Add, "promote", change.Promote, "demote", change.Demote, "remove", change.Remove, "leave", change.Leave)
-	return n.changeReplicas(ctx, &now, change)
-}
-
-// followOrder takes the next step that an order asks for, and drops the order once it is carried out, or can't be any more.
-func (n *Node) followOrder(ctx context.Context, r *clustermap.Range, caughtUp func(disk.ID) bool) error {
-	change, state := placement.MoveReplica(r, n.alive, caughtUp)
-	switch state {
-	case placement.OrderStep:
-		n.env.Log.Info("the replicas of a range change by order", "range", r.ID, "from", r.Move.From, "to", r.Move.To)
-		return n.changeReplicas(ctx, r, change)
-	case placement.OrderDone, placement.OrderOff:
-		n.env.Log.Info("the order that a replica move ends", "range", r.ID, "from", r.Move.From, "to", r.Move.To, "done", state == placement.OrderDone)
-		return n.dropOrder(ctx, r.ID, r.Move)
-	}
-	return nil
-}
-
-// aliveFor says which disks count for a range. That a disk is away is no reason to take a replica from it: it may come back
-// soon.
-func (n *Node) aliveFor(r *clustermap.Range) func(disk.ID) bool {
-	return func(id disk.ID) bool {
-		return slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) || n.alive(id)
-	}
-}
-
-// rangeReport asks the leader of a range for its descriptor and its replicas' progress.
-func (n *Node) rangeReport(ctx context.Context, r *clustermap.Range) (*metapb.RangeReport, error) {
-	q, err := atStart(r)
-	if err != nil {
-		return nil, err
-	}
-	q.Op = &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}
-	a, err := n.meta.Query(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if a.Status != metapb.Status_OK || a.Range.GetRange() == nil {
-		return nil, fmt.Errorf("report of range %d: %v", r.ID, a.Status)
-	}
-	return a.Range, nil
-}
-
-// caughtUp tells which disks' replicas miss so little that they may vote.
-func caughtUp(report *metapb.RangeReport) func(disk.ID) bool {
-	return func(id disk.ID) bool {
-		for _, p := range report.Replicas {
-			if disk.ID(p.Disk) == id {
-				return p.Active && p.Replicating && p.Lag <= growLagMax
-			}
-		}
-		return false
-	}
-}
-
-// changeReplicas asks a range for one step. A step that somebody else was quicker with is no error.
-func (n *Node) changeReplicas(ctx context.Context, r *clustermap.Range, change placement.ReplicaChange) error {
-	q, err := atStart(r)
-	if err != nil {
-		return err
-	}
-	res, err := n.meta.Apply(ctx, &metapb.Command{
-		Format: 1, Bucket: q.Bucket, Key: q.Key, Time: uint64(n.env.Clock().UnixMicro()),
-		Op: &metapb.Command_ChangeReplicas{ChangeReplicas: &metapb.ChangeReplicas{
-			IfGeneration: r.Generation, Add: numbers(change.Add), Promote: numbers(change.Promote),
-			Demote: numbers(change.Demote), Remove: numbers(change.Remove), Leave: change.Leave,
-		}},
-	}, nil)
-	switch {
-	case err != nil:
-		return err
-	case res.Status == metapb.Status_OK:
-		return n.showRanges(ctx, rangeOf(res.Range))
-	case res.Status == metapb.Status_REVISION_MISMATCH:
-		return nil
-	}
-	return fmt.Errorf("%v: %s", res.Status, res.Detail)
-}
-
-func numbers(ids []disk.ID) (out []uint64) {
-	for _, id := range ids {
-		out = append(out, uint64(id))
-	}
-	return out
 }
 
 // rangeOf makes the map's form of a descriptor.

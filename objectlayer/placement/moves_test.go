@@ -12,6 +12,11 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 )
 
+// nextReplicas plans for one range on a map as it is.
+func nextReplicas(m *clustermap.Map, r *clustermap.Range, alive, caughtUp func(disk.ID) bool) (ReplicaChange, bool) {
+	return NewPlanner(m, alive, nil).Next(r, caughtUp)
+}
+
 // rangeOn makes a range of voters on some disks, and learners.
 func rangeOn(id uint64, voters, learners []disk.ID) clustermap.Range {
 	r := clustermap.Range{ID: id, Start: fmt.Appendf(nil, "%03d", id), End: fmt.Appendf(nil, "%03d", id+1)}
@@ -84,16 +89,16 @@ func TestNextReplicas(t *testing.T) {
 			m := c.m.Clone()
 			alive := func(d disk.ID) bool { return !slices.Contains(c.dead, d) }
 			caughtUp := func(d disk.ID) bool { return slices.Contains(c.up, d) }
-			got, ok := NextReplicas(m, &r, alive, caughtUp)
+			got, ok := nextReplicas(m, &r, alive, caughtUp)
 			if ok != !reflect.DeepEqual(c.want, ReplicaChange{}) || !ok && !empty(got) || ok && !sameChange(got, c.want) {
 				t.Errorf("%+v, %v, want %+v", got, ok, c.want)
 			}
-			if again, _ := NextReplicas(m, &r, alive, caughtUp); !reflect.DeepEqual(again, got) {
+			if again, _ := nextReplicas(m, &r, alive, caughtUp); !reflect.DeepEqual(again, got) {
 				t.Errorf("%+v, then %+v", got, again)
 			}
 			if c.learners != nil {
 				r.Replicas[len(c.voters)].Learner, r.Replicas[len(c.voters)].Incoming = false, true
-				if got, ok := NextReplicas(m, &r, alive, caughtUp); !ok || !sameChange(got, ReplicaChange{Leave: true}) {
+				if got, ok := nextReplicas(m, &r, alive, caughtUp); !ok || !sameChange(got, ReplicaChange{Leave: true}) {
 					t.Errorf("in a joint configuration: %+v, %v", got, ok)
 				}
 			}
@@ -225,7 +230,7 @@ func (v *mover) settle(t *rapid.T) {
 				waiting = waiting || asked[id] <= late
 				return asked[id] > late
 			}
-			c, ok := NextReplicas(v.m, r, v.alive, caughtUp)
+			c, ok := nextReplicas(v.m, r, v.alive, caughtUp)
 			busy = busy || ok || waiting
 			if ok {
 				v.do(t, r, c)
@@ -320,13 +325,13 @@ func (v *mover) addRange() {
 
 // checkBalance: no disk could take over a replica from one that has by far more, in the same domain.
 func (v *mover) checkBalance(t *rapid.T) {
-	places, load := clustermap.NewPlaces(v.m), replicaLoad(v.m, 0)
-	for _, a := range v.m.Disks {
-		for _, b := range v.m.Disks {
+	places, load := clustermap.NewPlaces(v.m), NewPlanner(v.m, nil, nil).load
+	for i, a := range v.m.Disks {
+		for j, b := range v.m.Disks {
 			x, _ := places.Of(clustermap.NodeLevel, a.ID)
 			y, _ := places.Of(clustermap.NodeLevel, b.ID)
-			if x == y && load[a.ID] > load[b.ID]+balanceBegin {
-				t.Fatalf("disk %v has %d replicas, disk %v of the same node %d", a.ID, load[a.ID], b.ID, load[b.ID])
+			if x == y && load[i] > load[j]+balanceBegin {
+				t.Fatalf("disk %v has %d replicas, disk %v of the same node %d", a.ID, load[i], b.ID, load[j])
 			}
 		}
 	}

@@ -64,8 +64,7 @@ func CheckMove(m *clustermap.Map, r *clustermap.Range, o clustermap.Move, alive 
 	case !alive(o.To):
 		return fmt.Errorf("disk %s does not serve now", o.To)
 	}
-	places := clustermap.NewPlaces(m)
-	if slices.Compare(narrowness(places, voters, o.From, o.To), narrowness(places, voters, 0, 0)) > 0 {
+	if l := newLayout(m); l.narrow(voters).wider(l.narrowWith(voters, o.From, o.To)) {
 		return fmt.Errorf("the replicas of range %d would be spread less widely with disk %s instead of %s", r.ID, o.To, o.From)
 	}
 	return nil
@@ -77,20 +76,4 @@ func replicaAt(r *clustermap.Range, d disk.ID) *clustermap.Replica {
 		return &r.Replicas[i]
 	}
 	return nil
-}
-
-// narrowness tells how narrowly disks are spread, x exchanged for y, level by level: how many pairs share a domain.
-func narrowness(places *clustermap.Places, disks []disk.ID, x, y disk.ID) []int {
-	s := newSpread(places)
-	sum := make([]int, len(s.levels))
-	for _, d := range disks {
-		if d == x {
-			d = y
-		}
-		for i, n := range s.cost(d) {
-			sum[i] += n
-		}
-		s.take(d)
-	}
-	return sum
 }

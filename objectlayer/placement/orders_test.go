@@ -91,7 +91,7 @@ func TestOrdersAreCarriedOut(t *testing.T) {
 		r := &v.m.Ranges[0]
 		all := func(disk.ID) bool { return true }
 		for range rapid.IntRange(0, 6).Draw(t, "steps before") {
-			if c, ok := NextReplicas(v.m, r, v.alive, all); ok {
+			if c, ok := nextReplicas(v.m, r, v.alive, all); ok {
 				v.do(t, r, c)
 			}
 		}

@@ -1,8 +1,6 @@
 package placement
 
 import (
-	"slices"
-
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/clustermap"
 )
@@ -35,53 +33,37 @@ func replicasOn(m *clustermap.Map, places *clustermap.Places) int {
 // there are enough, then spread over sites, racks, nodes and devices, then on the disks with the fewest replicas, then
 // by id.
 func ReplicaDisks(m *clustermap.Map, n int) []disk.ID {
-	s := newSpread(clustermap.NewPlaces(m))
-	load := replicaLoad(m, 0)
-	for len(s.disks) < min(n, len(m.Disks)) {
-		var best disk.ID
-		var bestCost []int
-		for _, d := range m.Disks {
-			if slices.Contains(s.disks, d.ID) {
-				continue
-			}
-			if c := append(s.cost(d.ID), load[d.ID]); bestCost == nil || slices.Compare(c, bestCost) < 0 {
-				best, bestCost = d.ID, c
-			}
+	l := newLayout(m)
+	load := make(map[disk.ID]int, len(m.Disks))
+	for i := range m.Ranges {
+		for _, x := range m.Ranges[i].Replicas {
+			load[x.Disk]++
 		}
+	}
+	return l.widestSet(n, func(d disk.ID) int { return load[d] })
+}
+
+// widestSet chooses up to n disks, spread as widely as can be, then with the least load.
+func (l *layout) widestSet(n int, load func(disk.ID) int) []disk.ID {
+	s := newSpread(l)
+	for len(s.disks) < min(n, len(l.m.Disks)) {
+		best, _ := l.widest(s, nil, nil, load, func(disk.ID) bool { return true })
 		s.take(best)
 	}
 	return s.disks
 }
 
-// replicaLoad counts the replicas on each disk, those of one range left out.
-func replicaLoad(m *clustermap.Map, except uint64) map[disk.ID]int {
-	load := make(map[disk.ID]int, len(m.Disks))
-	for i := range m.Ranges {
-		if m.Ranges[i].ID == except {
-			continue
-		}
-		for _, x := range m.Ranges[i].Replicas {
-			load[x.Disk]++
-		}
-	}
-	return load
-}
-
 // spread is a set of disks that grows, and how it lies in the domains.
 type spread struct {
-	places *clustermap.Places
-	levels []clustermap.Level // the one that counts most first
-	used   [clustermap.LevelCount][]int
-	disks  []disk.ID
+	*layout
+	used  [clustermap.LevelCount][]int
+	disks []disk.ID
 }
 
-func newSpread(places *clustermap.Places) *spread {
-	s := &spread{places: places}
-	s.levels = []clustermap.Level{
-		DomainLevel(s.places), clustermap.Site, clustermap.Rack, clustermap.NodeLevel, clustermap.Device, clustermap.Folder,
-	}
-	for l := range s.used {
-		s.used[l] = make([]int, places.Count(clustermap.Level(l)))
+func newSpread(l *layout) *spread {
+	s := &spread{layout: l}
+	for v := range s.used {
+		s.used[v] = make([]int, l.places.Count(clustermap.Level(v)))
 	}
 	return s
 }
@@ -89,18 +71,16 @@ func newSpread(places *clustermap.Places) *spread {
 // cost tells how many disks of the set share a domain with a disk, level by level: the less, the wider would the set be
 // spread with it.
 func (s *spread) cost(id disk.ID) []int {
-	c := make([]int, 0, len(s.levels)+2)
-	for _, l := range s.levels {
-		at, _ := s.places.Of(l, id)
-		c = append(c, s.used[l][at])
+	c := make([]int, 0, len(s.levels)+3)
+	for _, v := range s.levels {
+		c = append(c, s.used[v][s.at[s.index[id]][v]])
 	}
 	return c
 }
 
 func (s *spread) take(id disk.ID) {
-	for l := range clustermap.LevelCount {
-		at, _ := s.places.Of(l, id)
-		s.used[l][at]++
+	for v, at := range s.at[s.index[id]] {
+		s.used[v][at]++
 	}
 	s.disks = append(s.disks, id)
 }
