@@ -37,6 +37,7 @@ type serverVerb struct {
 	Capacity      int64         `default:"0" help:"Most bytes that one DIR may fill; 0: all of its file system."`
 	Reads         string        `enum:"promise,index" default:"promise" help:"How a node that leads a range makes sure that it still does before it answers: by promises between nodes, which rely on boot-time clocks that run within 5 % of each other (promise), or by asking a majority each time (index)."`
 	RangeMaxBytes int64         `default:"268435456" help:"Bytes that a metadata range keeps, inline objects among them, before it is split in two."`
+	RangeMaxRate  int           `default:"5000" help:"Requests in a second that a metadata range answers before it is split in two."`
 	DrainTimeout  time.Duration `default:"20s" help:"How long running requests may take to end after SIGTERM."`
 }
 
@@ -50,7 +51,7 @@ func (v *serverVerb) Run(ctx context.Context) error {
 		AccessKey: os.Getenv("CONTENDER_ACCESS_KEY"), SecretKey: os.Getenv("CONTENDER_SECRET_KEY"),
 		Version: version, Metrics: node.MetricsAccess(v.Metrics),
 		DeleteDelay: v.DeleteDelay, SegmentBytes: v.SegmentBytes, CapacityBytes: v.Capacity,
-		DrainTimeout: v.DrainTimeout, RangeBytes: v.RangeMaxBytes, ReadByIndex: v.Reads == "index",
+		DrainTimeout: v.DrainTimeout, RangeBytes: v.RangeMaxBytes, RangeRate: v.RangeMaxRate, ReadByIndex: v.Reads == "index",
 	}
 	if err := readSecrets(&cfg, os.Getenv); err != nil {
 		return err

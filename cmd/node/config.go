@@ -53,6 +53,7 @@ type Config struct {
 	DrainTimeout  time.Duration
 	ReadByIndex   bool  // every read asks a majority, instead of relying on promises and clocks
 	RangeBytes    int64 // that a metadata range keeps before it is split; 0: RangeBytesDefault
+	RangeRate     int   // requests in a second that a range answers before it is split; 0: RangeRateDefault
 }
 
 // rangeBytesMin is the least that a range may be told to keep: a split takes longer than to write so much.
@@ -89,6 +90,12 @@ func (c *Config) validate() error {
 	}
 	if c.RangeBytes == 0 {
 		c.RangeBytes = RangeBytesDefault
+	}
+	if c.RangeRate == 0 {
+		c.RangeRate = RangeRateDefault
+	}
+	if c.RangeRate < 0 {
+		return fmt.Errorf("ranges of %d requests per second: want a positive number", c.RangeRate)
 	}
 	if c.RangeBytes < rangeBytesMin {
 		return fmt.Errorf("ranges of %d bytes: want at least %d", c.RangeBytes, rangeBytesMin)

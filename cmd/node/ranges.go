@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/contender/contender/disk"
@@ -15,13 +16,18 @@ import (
 	"github.com/contender/contender/metashards/replica"
 )
 
-// RangeBytesDefault is how many bytes a range keeps at most before it is split, by default.
-const RangeBytesDefault = 256 << 20
+// How many bytes a range keeps, and for how many requests in a second it is asked, before it is split, by default.
+const (
+	RangeBytesDefault = 256 << 20
+	RangeRateDefault  = 5000
+)
 
 // Measures of tending.
 const (
 	// sizePause is how long a range is left alone before its size is looked at again.
 	sizePause = 2 * time.Second
+	// loadPause is how long a range is not split by its load after it was: until requests were counted anew.
+	loadPause = 25 * time.Second
 	// splitTries is how often a split is tried again when somebody else has changed the range.
 	splitTries = 20
 )
@@ -30,6 +36,10 @@ const (
 type tending struct {
 	leaders map[uint64]leaderSince
 	sized   map[uint64]sizedAt
+
+	rests    bool                        // nothing was to be done, or waited for
+	revision uint64                      // with the map of this revision
+	seen     map[disk.ID]*replica.Status // while the stores told this: the first of their lists, which never change
 }
 
 // leaderSince is whose replica leads a range, and since when it is known to.
@@ -38,10 +48,11 @@ type leaderSince struct {
 	since time.Time
 }
 
-// sizedAt is when and up to which entry a range's size was looked at.
+// sizedAt is when and up to which entry a range's size was looked at, and when it was split by its load.
 type sizedAt struct {
 	applied uint64
 	at      time.Time
+	split   time.Time
 }
 
 // led lists the replicas on this node's disks that lead their ranges.
@@ -57,23 +68,70 @@ func (n *Node) led() (list []replica.Status) {
 }
 
 // tend looks after the ranges that this node leads: it lets the map show them as they are, and splits those that have grown
-// too large.
+// too large or that are asked for too much. It does not look where nothing has changed since there was nothing to be done.
 func (n *Node) tend(ctx context.Context, t *tending) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
+	if !n.stirred(t) {
+		return
+	}
 	led := n.led()
-	if err := n.showLed(ctx, t, led); err != nil && ctx.Err() == nil {
+	shown, err := n.showLed(ctx, t, led)
+	if err != nil && ctx.Err() == nil {
 		n.env.Log.Warn("the map cannot show ranges as they are now", "error", err)
 	}
+	t.rests = shown && err == nil
 	for _, r := range led {
-		if !n.mayHaveGrown(t, &r) {
-			continue
-		}
-		if err := n.splitLarge(ctx, r.Descriptor); err != nil && ctx.Err() == nil {
+		if err := n.splitIfDue(ctx, t, &r); err != nil && ctx.Err() == nil {
 			n.env.Log.Warn("a range cannot be split now", "range", r.Range, "error", err)
 		}
 	}
 	t.forget(led)
+}
+
+// stirred reports whether the map or what the stores tell is another than at the last look, or something waits.
+func (n *Node) stirred(t *tending) bool {
+	seen := make(map[disk.ID]*replica.Status, len(n.stores))
+	for id, s := range n.stores {
+		if list := s.Status().Replicas; len(list) > 0 {
+			seen[id] = &list[0]
+		}
+	}
+	revision := n.topology.Map().Revision
+	if t.rests && revision == t.revision && maps.Equal(seen, t.seen) {
+		return false
+	}
+	t.revision, t.seen = revision, seen
+	return true
+}
+
+// splitIfDue splits a range by its load or by its size.
+func (n *Node) splitIfDue(ctx context.Context, t *tending, r *replica.Status) error {
+	if r.Rate > n.cfg.RangeRate && r.Middle != nil {
+		if n.mayBeHot(t, r) {
+			n.env.Log.Info("a range is asked for much and is split", "range", r.Range, "requests_per_second", r.Rate)
+			_, err := n.splitRange(ctx, r.Middle)
+			return err
+		}
+		t.rests = false
+	}
+	if !n.mayHaveGrown(t, r) {
+		return nil
+	}
+	return n.splitLarge(ctx, r.Descriptor)
+}
+
+// mayBeHot reports whether a range was asked for much already before it was split last, and since: the count of requests is
+// of a while ago.
+func (n *Node) mayBeHot(t *tending, r *replica.Status) bool {
+	now := n.env.Clock()
+	last := t.sized[r.Range]
+	if now.Sub(last.split) < loadPause {
+		return false
+	}
+	last.split = now
+	t.sized[r.Range] = last
+	return true
 }
 
 // forget drops what is remembered of ranges that others lead now.
@@ -90,8 +148,9 @@ func (t *tending) forget(led []replica.Status) {
 	}
 }
 
-// showLed lets the map show the ranges that it does not show as they are: all of them in one change.
-func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) error {
+// showLed lets the map show the ranges that it does not show as they are: all of them in one change. It reports whether
+// nothing is to be shown, nor will be in a while.
+func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) (shown bool, err error) {
 	m := n.topology.Map()
 	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
 	for i := range m.Ranges {
@@ -99,6 +158,7 @@ func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) er
 	}
 	now := n.env.Clock()
 	var news []clustermap.Range
+	waits := false
 	for _, r := range led {
 		old := known[r.Range]
 		if old == nil {
@@ -106,11 +166,12 @@ func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) er
 		}
 		shown := rangeOf(r.Descriptor)
 		shown.Leader = t.hint(old, r.Disk, now)
+		waits = waits || shown.Leader != r.Disk
 		if shown.Generation > old.Generation || shown.Generation == old.Generation && shown.Leader != old.Leader {
 			news = append(news, shown)
 		}
 	}
-	return n.showRanges(ctx, news...)
+	return len(news) == 0 && !waits, n.showRanges(ctx, news...)
 }
 
 // showRanges lets the map show ranges as they are, unless it knows better.
@@ -140,10 +201,14 @@ func (t *tending) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.I
 // mayHaveGrown reports whether a range has changed since its size was looked at, some time ago.
 func (n *Node) mayHaveGrown(t *tending, r *replica.Status) bool {
 	last, now := t.sized[r.Range], n.env.Clock()
-	if r.Applied == last.applied || now.Sub(last.at) < sizePause {
+	if r.Applied == last.applied {
 		return false
 	}
-	t.sized[r.Range] = sizedAt{r.Applied, now}
+	t.rests = false // what was looked at is looked at again
+	if now.Sub(last.at) < sizePause {
+		return false
+	}
+	t.sized[r.Range] = sizedAt{r.Applied, now, last.split}
 	return true
 }
 

@@ -51,6 +51,27 @@ func TestRangesSplitBySize(t *testing.T) {
 	})
 }
 
+// TestRangesSplitByLoad: a bucket that is asked for much is split where the requests are halved, though it is small.
+func TestRangesSplitByLoad(t *testing.T) {
+	c := newClusterOf(t, 1, func(cfg *Config) { cfg.RangeRate = 20 })
+	s := c.nodes[0]
+	s.createBucket()
+	for i := range 50 {
+		s.mustPut(fmt.Sprintf("%02d", i), []byte("v"))
+	}
+	before := len(s.topology.Map().Ranges)
+	i := 0
+	await(t, "another range", func() bool {
+		i++
+		s.mustGet(fmt.Sprintf("%02d", i*7%50), []byte("v"))
+		return len(s.topology.Map().Ranges) > before
+	})
+	r := s.topology.Map().Ranges[2]
+	if bucket, key, err := keys.ParsePosition(r.Start); err != nil || bucket != 1 || string(key) < "10" || string(key) > "40" {
+		t.Errorf("it begins at %d %q (%v)", bucket, key, err)
+	}
+}
+
 // listAll lists the test bucket page by page.
 func (s *server) listAll() (all []string) {
 	s.t.Helper()
