@@ -30,13 +30,14 @@ type Disk struct {
 	down    error // what Close answered
 	life    life
 	bg      sync.WaitGroup
-	cancel  context.CancelFunc // ends the housekeeper's work
+	cancel  context.CancelFunc // ends the work in the background
 	kicked  chan struct{}
 
 	flushing   turn // one flush at a time
 	ingests    turn // one ingest at a time
 	commits    turn // of width commitsWidth: each commit of the state takes one, an ingest all; before index.turn
 	compacting turn // one compaction at a time
+	dense      *dense
 
 	damageMu sync.Mutex
 	damage   []Damage
@@ -246,7 +247,6 @@ func (d *Disk) wake() {
 
 // housekeep flushes, compacts and prepares segments when there is need, until the disk closes or fails.
 func (d *Disk) housekeep(ctx context.Context) {
-	defer d.bg.Done()
 	for {
 		select {
 		case <-d.kicked:

@@ -15,6 +15,9 @@
 // same batches; a segment with few is copied to the head of the log; an empty one is used again once its emptiness has
 // been flushed, the flushed position lies behind it, and nobody reads from it or still writes a shard that lies in it.
 //
+// Rows that were deleted slow down whoever reads across them until Pebble has compacted them away. Iterators count their
+// steps; where they waste many, the stretch is flushed or rewritten in the background (iter.go, thin.go, rewrite.go).
+//
 // A write or sync that fails is never tried again: the disk is fenced, every call answers so, nobody waits any longer.
 // Pebble runs on a file system that does the same for its files, and the goroutine that met the error never returns into
 // Pebble. A fenced Pebble is not closed; its goroutines are the one exception to the rule that none outlives its owner.

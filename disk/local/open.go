@@ -23,7 +23,7 @@ func Open(ctx context.Context, o Options) (*Disk, error) {
 	d := &Disk{
 		o: o, fenced: make(chan struct{}), closing: make(chan struct{}), kicked: make(chan struct{}, 1),
 		compacting: make(turn, 1), flushing: make(turn, 1), ingests: make(turn, 1), commits: make(turn, commitsWidth),
-		cancel: func() {},
+		cancel: func() {}, dense: newDense(o.MemTableBytes / flushPrice),
 	}
 	d.t, d.w = newTable(d), newWAL(d)
 	d.fs = fence.New(o.FS, d.failed, fence.WithWait(d.throttle))
@@ -46,13 +46,19 @@ func Open(ctx context.Context, o Options) (*Disk, error) {
 	}
 	d.w.start()
 	if !o.Manual {
-		bg, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		d.cancel = cancel
-		d.bg.Add(1)
-		go d.housekeep(bg)
+		d.background(ctx, d.housekeep, d.thinning)
 		d.wake()
 	}
 	return d, nil
+}
+
+// background starts what goes on until the disk closes or fails.
+func (d *Disk) background(ctx context.Context, work ...func(context.Context)) {
+	bg, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d.cancel = cancel
+	for _, fn := range work {
+		d.bg.Go(func() { fn(bg) })
+	}
 }
 
 func (d *Disk) open(ctx context.Context) (err error) {

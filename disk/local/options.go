@@ -34,7 +34,7 @@ type Options struct {
 	// segments and 256 MiB.
 	ReplayBytes int64
 	// Manual switches off everything that happens by itself: flushes by ReplayBytes, compaction of the log, preparing of
-	// segments ahead of need, Pebble's compactions. For deterministic tests; Compact and State().Flush still work.
+	// segments ahead of need, Pebble's compactions and thinning. For deterministic tests; Compact and State().Flush still work.
 	Manual bool
 }
 

@@ -105,7 +105,7 @@ func (v *view) Iter(lower, upper []byte) (disk.Iter, error) {
 	if err != nil {
 		return nil, ioError("state iter", "", err)
 	}
-	return &iter{d: v.d, it: it}, nil
+	return &iter{d: v.d, it: it, lower: l, upper: u}, nil
 }
 
 type snapshot struct {
@@ -136,50 +136,6 @@ func (s *snapshot) Close() error {
 	}
 	return ioError("snapshot", "", err)
 }
-
-// iter walks rows of metadata.
-type iter struct {
-	d      *Disk
-	it     *pebble.Iterator
-	placed bool // it has been moved
-	err    error
-}
-
-func (i *iter) move(fn func() bool) bool {
-	if i.err = i.d.use("state iter"); i.err != nil {
-		return false
-	}
-	defer i.d.life.exit()
-	i.placed = true
-	return fn()
-}
-
-func (i *iter) First() bool { return i.move(i.it.First) }
-func (i *iter) Next() bool {
-	if !i.placed {
-		return i.First()
-	}
-	return i.move(i.it.Next)
-}
-
-func (i *iter) SeekGE(key []byte) bool {
-	return i.move(func() bool { return i.it.SeekGE(metaKey(key)) })
-}
-
-func (i *iter) SeekLT(key []byte) bool {
-	return i.move(func() bool { return i.it.SeekLT(metaKey(key)) })
-}
-func (i *iter) Key() []byte   { return i.it.Key()[1:] }
-func (i *iter) Value() []byte { return i.it.Value() }
-
-func (i *iter) Err() error {
-	if i.err != nil {
-		return i.err
-	}
-	return ioError("state iter", "", i.it.Error())
-}
-
-func (i *iter) Close() error { return ioError("state iter", "", i.it.Close()) }
 
 // batchDoor is a change of metadata rows. What it forgets of the log becomes rows of the index when it is committed.
 //

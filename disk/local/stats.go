@@ -5,6 +5,7 @@ import "sync/atomic"
 type counters struct {
 	syncs, writes, bytes, flushes, replayed, corrupt atomic.Int64
 	created, reused, moved, movedBytes               atomic.Int64
+	thinFlushes, thinned, rowsRead, stepsRead        atomic.Int64
 }
 
 // Stats is what the disk has done since Open, and what it holds now.
@@ -19,6 +20,10 @@ type Stats struct {
 	SegmentsReused  int64
 	MovedRecords    int64 // records that compaction copied, and their bytes
 	MovedBytes      int64
+	StateRows       int64 // rows of the state that iterators came to
+	StateSteps      int64 // steps that they took: rows, and what is gone between them
+	ThinFlushes     int64 // flushes of the state because reads were slow in what it had not flushed
+	Thinned         int64 // stretches of the state compacted because reads were slow in them
 	Segments        int64 // files of the log
 	ReadySegments   int64 // of them, those in nobody's use
 	LiveBytes       int64 // bytes of records that the index refers to
@@ -30,6 +35,8 @@ func (d *Disk) Stats() Stats {
 	c := &d.stats
 	s := Stats{
 		LogSyncs: c.syncs.Load(), LogWrites: c.writes.Load(), LogBytes: c.bytes.Load(), Flushes: c.flushes.Load(),
+		StateRows: c.rowsRead.Load(), StateSteps: c.stepsRead.Load(),
+		ThinFlushes: c.thinFlushes.Load(), Thinned: c.thinned.Load(),
 		Replayed: c.replayed.Load(), CorruptRecords: c.corrupt.Load(), SegmentsCreated: c.created.Load(),
 		SegmentsReused: c.reused.Load(), MovedRecords: c.moved.Load(), MovedBytes: c.movedBytes.Load(),
 	}

@@ -1,0 +1,5 @@
+//go:build !mutant_dense
+
+package local
+
+const mutantDense = false
