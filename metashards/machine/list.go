@@ -161,13 +161,25 @@ func (p *page) walk(it disk.Iter) error {
 func (x *reading) listKeys(q *metapb.ListKeys) (*metapb.Answer, error) {
 	p := &page{
 		reading: x, column: keys.Current, prefix: q.GetPrefix(), delimiter: q.GetDelimiter(), limit: pageLimit(q.GetLimit()),
-		line: func(at keys.Row, value []byte) (*metapb.ListItem, error) {
-			c := new(metapb.Current)
-			return &metapb.ListItem{Current: c, IsLatest: true}, decode(at.Key, value, c)
-		},
+	}
+	var room []keyLine
+	p.line = func(at keys.Row, value []byte) (*metapb.ListItem, error) {
+		if len(room) == 0 {
+			room = make([]keyLine, min(max(len(p.answer.Items), 8), 128))
+		}
+		l := &room[0]
+		room = room[1:]
+		l.item.Current, l.item.IsLatest = &l.current, true
+		return &l.item, decode(at.Key, value, &l.current)
 	}
 	p.startAfter(q.GetAfter(), q.GetAfterPrefix())
 	return p.make()
+}
+
+// keyLine is a line of a page of keys with what it points to: they are made many at a time.
+type keyLine struct {
+	item    metapb.ListItem
+	current metapb.Current
 }
 
 // listVersions answers with a page of versions and delete markers: newest first within a key, without the places of their
