@@ -1,0 +1,183 @@
+package simtest_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/contender/contender/metashards/metapb"
+)
+
+// pageCase is a kind of page and how many lines it has.
+type pageCase struct {
+	name  string
+	query *metapb.Query
+	lines int
+}
+
+func keyPage(name string, lines int, k *metapb.ListKeys) pageCase {
+	k.Limit = 1000
+	return pageCase{name, &metapb.Query{Op: &metapb.Query_ListKeys{ListKeys: k}}, lines}
+}
+
+func versionPage(name string, lines int, k *metapb.ListVersions) pageCase {
+	k.Limit = 1000
+	return pageCase{name, &metapb.Query{Op: &metapb.Query_ListVersions{ListVersions: k}}, lines}
+}
+
+// usualPages are the pages of a bucket of folders.
+func usualPages() []pageCase {
+	return []pageCase{
+		keyPage("start", 1000, &metapb.ListKeys{}),
+		keyPage("middle", 1000, &metapb.ListKeys{After: []byte("t1/")}),
+		keyPage("folders", 1000, &metapb.ListKeys{Prefix: []byte("t1/"), Delimiter: []byte("/")}),
+		keyPage("top", 3, &metapb.ListKeys{Delimiter: []byte("/")}),
+	}
+}
+
+// folders names n keys, a folder each, in three folders at the top that hold a third each. They come in no order.
+func folders(n int) func(int) string {
+	return func(i int) string { return fmt.Sprintf("t%d/%s/object", i%3, scattered(i)) }
+}
+
+func scattered(i int) string {
+	h := fnv.New64a()
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(i)))
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// threadCPU returns what the calling thread has used.
+func threadCPU(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_THREAD, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// pages measures pages one after the other: the CPU of the thread that makes them, and the steps in Pebble a line.
+func (l *listed) pages(b *testing.B, cases ...pageCase) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, c := range cases {
+		b.Run(c.name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			steps, began, n := l.disk.Stats().StateSteps, threadCPU(b), 0
+			for b.Loop() {
+				l.page(c.query, c.lines)
+				n++
+			}
+			b.ReportMetric(float64((threadCPU(b)-began).Nanoseconds())/float64(n)/1000, "cpu-µs/page")
+			b.ReportMetric(float64(l.disk.Stats().StateSteps-steps)/float64(n*c.lines), "steps/line")
+		})
+	}
+}
+
+// BenchmarkList: what a page costs must not grow with the bucket, its objects' bytes, or what was deleted before.
+func BenchmarkList(b *testing.B) {
+	for _, n := range []int{3_000, 2_000_000} {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			l := newListed(b, b.TempDir())
+			l.put(n, 0, folders(n))
+			l.pages(b, usualPages()...)
+		})
+	}
+	for _, size := range []int{0, 16 << 10} {
+		b.Run(fmt.Sprintf("keys=200000/bytes=%d", size), func(b *testing.B) {
+			l := newListed(b, b.TempDir())
+			l.put(200_000, size, folders(200_000))
+			l.pages(b, usualPages()...)
+		})
+	}
+	b.Run("versions=1000000", func(b *testing.B) {
+		l := newListed(b, b.TempDir())
+		l.versioned()
+		for range 500 {
+			l.put(1000, 0, folders(1000))
+			l.remove(1000, folders(1000))
+		}
+		l.put(3000, 0, folders(3000))
+		l.pages(b, append(usualPages(), versionPage("versions", 1000, &metapb.ListVersions{}))...)
+	})
+	b.Run("uploads", func(b *testing.B) {
+		l := newListed(b, b.TempDir())
+		l.upload(3000, inOrder)
+		l.upload(100_000, scattered)
+		l.abort(100_000, scattered)
+		l.pages(b, pageCase{"start", &metapb.Query{Op: &metapb.Query_ListUploads{ListUploads: &metapb.ListUploads{Limit: 1000}}}, 1000})
+	})
+}
+
+// BenchmarkListDeleted: a million keys put, all but a thousand deleted, then listed at once: the first pages, and those
+// after.
+func BenchmarkListDeleted(b *testing.B) {
+	const n = 1_000_000
+	for _, c := range []struct {
+		name string
+		key  func(int) string
+		keep func(int) bool
+	}{
+		{"in order, the last are left", inOrder, func(i int) bool { return i >= n-1000 }},
+		{"in order, some are left", inOrder, func(i int) bool { return i%1000 == 0 }},
+		{"in no order", scattered, func(i int) bool { return i%1000 == 0 }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			l := newListed(b, b.TempDir())
+			l.put(n, 0, c.key)
+			var gone []int
+			for i := range n {
+				if !c.keep(i) {
+					gone = append(gone, i)
+				}
+			}
+			l.remove(len(gone), func(i int) string { return c.key(gone[i]) })
+			all := keyPage("page", 1000, &metapb.ListKeys{})
+			began := time.Now()
+			for range 12 {
+				before, cpu := l.disk.Stats(), threadCPU(b)
+				for range 10 {
+					l.page(all.query, all.lines)
+				}
+				after := l.disk.Stats()
+				b.Logf("%8v: %7.0f µs a page, %6.1f steps a line; %d flushes, %d rewrites", time.Since(began).Round(time.Millisecond),
+					float64((threadCPU(b)-cpu).Microseconds())/10, float64(after.StateSteps-before.StateSteps)/1e4, after.ThinFlushes, after.Thinned)
+				time.Sleep(time.Second / 2)
+			}
+			l.pages(b, all)
+		})
+	}
+}
+
+// BenchmarkListQueue: a thousand keys put, listed and deleted, over and over.
+func BenchmarkListQueue(b *testing.B) {
+	for _, each := range []int{1000, 10} {
+		b.Run(fmt.Sprint(each), func(b *testing.B) {
+			l := newListed(b, b.TempDir())
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			q := keyPage("", each, &metapb.ListKeys{})
+			var cpu time.Duration
+			n := 0
+			steps := l.disk.Stats().StateSteps
+			key := func(i int) string { return inOrder(n*each + i) }
+			for b.Loop() {
+				l.put(each, 0, key)
+				began := threadCPU(b)
+				l.page(q.query, each)
+				cpu += threadCPU(b) - began
+				l.remove(each, key)
+				n++
+			}
+			s := l.disk.Stats()
+			b.ReportMetric(float64(cpu.Microseconds())/float64(n), "cpu-µs/page")
+			b.ReportMetric(float64(s.StateSteps-steps)/float64(n*each), "steps/line")
+			b.ReportMetric(float64(s.ThinFlushes)/float64(n)*1000, "flushes/1000")
+			b.ReportMetric(float64(s.Thinned)/float64(n)*1000, "rewrites/1000")
+		})
+	}
+}
