@@ -9,6 +9,7 @@ type iter struct {
 	lower, upper []byte // its bounds
 	placed       bool   // it has been moved
 	rows         uint64 // that it came to
+	seek         []byte // the key that it was last sent to
 	walk         walk
 	err          error
 }
@@ -53,9 +54,9 @@ func (i *iter) Next() bool {
 }
 
 func (i *iter) SeekGE(key []byte) bool {
-	k := metaKey(key)
-	i.jump(k)
-	return i.move(func() bool { return i.it.SeekGE(k) })
+	i.seek = append(append(i.seek[:0], metaPrefix), key...)
+	i.jump(i.seek)
+	return i.move(func() bool { return i.it.SeekGE(i.seek) })
 }
 
 func (i *iter) SeekLT(key []byte) bool {
@@ -74,34 +75,33 @@ func (i *iter) Err() error {
 }
 
 func (i *iter) Close() error {
-	i.endWalk()
+	i.d.stats.stepsRead.Add(int64(i.endWalk()))
 	i.d.stats.rowsRead.Add(int64(i.rows))
-	i.d.stats.stepsRead.Add(int64(steps(i.it)))
 	return ioError("state iter", "", i.it.Close())
 }
 
 // jump ends a walk and begins another.
 func (i *iter) jump(to []byte) {
-	i.endWalk()
-	i.walk = walk{on: true, from: append(i.walk.from[:0], to...), rows: i.rows, steps: steps(i.it)}
+	n := i.endWalk()
+	i.walk = walk{on: true, from: append(i.walk.from[:0], to...), rows: i.rows, steps: n}
 }
 
-// endWalk notes a walk that was slow. It goes up to where the iterator stands.
-func (i *iter) endWalk() {
+// endWalk notes a walk that was slow, and returns how many steps the iterator has made. The walk goes up to where the
+// iterator stands.
+func (i *iter) endWalk() (n uint64) {
+	n = steps(i.it)
 	w := &i.walk
-	if !w.on {
-		return
-	}
-	w.on = false
-	wasted := passage{rows: i.rows - w.rows, steps: steps(i.it) - w.steps}.wasted()
-	if wasted == 0 {
-		return
+	wasted := passage{rows: i.rows - w.rows, steps: n - w.steps}.wasted()
+	on := w.on
+	if w.on = false; !on || wasted == 0 {
+		return n
 	}
 	upper := i.upper
 	if i.it.Valid() {
 		upper = i.it.Key()
 	}
 	i.d.dense.note(stretch{lower: w.from, upper: upper, wasted: wasted})
+	return n
 }
 
 // steps returns how many keys an iterator has looked at so far: rows, rows that are gone, and what deleted them.
