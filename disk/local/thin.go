@@ -31,7 +31,7 @@ const stretches = 32
 
 // flushPrice is how many bytes of the write buffer's size one wasted step stands for: a flush before its time costs more
 // the larger the buffer might have become.
-const flushPrice = 512
+const flushPrice = 256
 
 // dense keeps account of the slow stretches of a disk. It is safe for concurrent use.
 type dense struct {
