@@ -190,6 +190,9 @@ func (s sender) judge(m *transport.Message) {
 			s.c.fail("store %d votes and keeps %+v: %v", s.n, h, m.Raft)
 		}
 	case raftpb.MsgAppResp:
+		if h.Term > m.Raft.GetTerm() {
+			return // what it says of an older term may have been replaced in the same round, as if it had been kept before
+		}
 		_, last, _ := s.disk.Log().Bounds(m.Range)
 		if st, ok := s.c.status(s.n, m.Range); ok && m.Raft.GetIndex() > max(last, st.Applied) {
 			s.c.fail("store %d acknowledges %d and keeps %d", s.n, m.Raft.GetIndex(), last)
