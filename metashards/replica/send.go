@@ -50,6 +50,9 @@ func (r *Replica) envelopes(m *raftpb.Message) []*transport.Message {
 		return nil
 	}
 	if m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
+		if m.GetTerm() < r.hard.Term {
+			return nil // deposed in the same round: its entries may have been replaced before they were kept
+		}
 		return r.appends(m, to)
 	}
 	if m.GetType() == raftpb.MsgSnap {
