@@ -79,7 +79,7 @@ type Row struct{ Key, Value []byte }
 
 // Ingest is the arrival of a Raft snapshot at a disk. Its payloads were appended to the log and synced before.
 type Ingest struct {
-	// Clear lists the spans that are emptied first.
+	// Clear lists the spans that are emptied first. They may overlap.
 	Clear []Span
 	// Tables yields, for each table, its rows in strictly ascending key order; the function is called until it returns
 	// false. Tables do not overlap one another.

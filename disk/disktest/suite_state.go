@@ -209,6 +209,12 @@ func (s suite) stateIngest(t *testing.T) {
 	same(t, "cleared", all(t, d), "d0=new d9=new e=old ")
 	commit(t, d, func(b disk.Batch) { ok(t, b.Set([]byte("b2"), []byte("later"))) })
 	same(t, "written after it", all(t, d), "b2=later d0=new d9=new e=old ")
+	// A range that was split since a replica fell behind: what it had, and what it has.
+	ok(t, d.State().Ingest(ctx(), disk.Ingest{
+		Clear:  []disk.Span{span("d", "d5"), span("b", "c"), span("a", "e"), span("d", "d1")},
+		Tables: []func() (disk.Row, bool, error){table(row("b1", "less")), table(row("d0", "less"), row("d3", "less"))},
+	}))
+	same(t, "spans that overlap", all(t, d), "b1=less d0=less d3=less e=old ")
 }
 
 func (s suite) stateIngestRefused(t *testing.T) {

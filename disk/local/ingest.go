@@ -116,13 +116,9 @@ type source struct {
 
 // rows writes the tables of the caller: for each span, or each part of a large one, a table that first deletes the part.
 func (t *tableWriter) rows(in disk.Ingest) error {
-	spans := slices.Clone(in.Clear)
-	sort.Slice(spans, func(i, j int) bool { return bytes.Compare(spans[i].Lower, spans[j].Lower) < 0 })
-	for i := range spans {
-		if bytes.Compare(spans[i].Lower, spans[i].Upper) >= 0 && spans[i].Upper != nil ||
-			i > 0 && (spans[i-1].Upper == nil || bytes.Compare(spans[i-1].Upper, spans[i].Lower) > 0) {
-			return disk.Errorf("ingest", disk.KindInvalid, "", errors.New("spans are empty or overlap"))
-		}
+	spans, err := union(in.Clear)
+	if err != nil {
+		return err
 	}
 	var sources []source
 	for _, next := range in.Tables {
@@ -145,6 +141,26 @@ func (t *tableWriter) rows(in disk.Ingest) error {
 		return disk.Errorf("ingest", disk.KindInvalid, "", errors.New("a row lies outside of the spans"))
 	}
 	return nil
+}
+
+// union returns spans in order, those that overlap joined: tables may not overlap.
+func union(list []disk.Span) (out []disk.Span, err error) {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b disk.Span) int { return bytes.Compare(a.Lower, b.Lower) })
+	for _, s := range list {
+		if s.Upper != nil && bytes.Compare(s.Lower, s.Upper) >= 0 {
+			return nil, disk.Errorf("ingest", disk.KindInvalid, "", errors.New("an empty span"))
+		}
+		if len(out) == 0 || out[len(out)-1].Upper != nil && bytes.Compare(out[len(out)-1].Upper, s.Lower) <= 0 {
+			out = append(out, s)
+			continue
+		}
+		last := &out[len(out)-1]
+		if last.Upper != nil && (s.Upper == nil || bytes.Compare(s.Upper, last.Upper) > 0) {
+			last.Upper = s.Upper
+		}
+	}
+	return out, nil
 }
 
 // span writes one span with the rows that lie in it.
