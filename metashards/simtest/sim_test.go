@@ -135,6 +135,15 @@ func TestMembershipOnRealDisks(t *testing.T) {
 	})
 }
 
+// TestSplitsOnRealDisks does as TestSplits on disk/local.
+func TestSplitsOnRealDisks(t *testing.T) {
+	histories(t, seeds(t, 6), func(seed uint64) simtest.Options {
+		o, m := real(seed), splitting(seed)
+		o.Stores, o.Replicas, o.Moves, o.Operations, o.Splits, o.Keys = m.Stores, m.Replicas, m.Moves, m.Operations, m.Splits, m.Keys
+		return o
+	})
+}
+
 // TestStraight is a run without faults.
 func TestStraight(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
