@@ -33,40 +33,50 @@ func decodeMap(rec *metapb.SystemRecord) (*clustermap.Map, error) {
 var errNoMap = errors.New("the system range has no cluster map yet")
 
 // changeMap changes the cluster map: change gets the newest one to work on, as often as somebody else was quicker, and
-// says whether it changed anything. When changeMap returns nil the change is durable, and this node knows of it.
+// says whether it changed anything. When changeMap returns nil the change is durable, and this node knows of it. It begins with
+// this node's copy: whether that is the newest is seen when the change is written, or read where nothing is to be changed.
 func (n *Node) changeMap(ctx context.Context, change func(*clustermap.Map) (bool, error)) error {
+	m, fresh := n.topology.Map(), false
 	for {
-		m, err := n.readMap(ctx)
-		if err != nil {
+		next := m.Clone()
+		changed, err := change(next)
+		if fresh && (err != nil || !changed) {
+			n.topology.Offer(m)
+			return err
+		}
+		if err == nil && changed {
+			won, err := n.writeMap(ctx, m.Revision, next)
+			if err != nil || won {
+				return err
+			}
+		}
+		if m, err = n.readMap(ctx); err != nil {
 			return err
 		}
 		if m == nil {
 			return errNoMap
 		}
-		next := m.Clone()
-		changed, err := change(next)
-		if err != nil || !changed {
-			n.topology.Offer(m)
-			return err
-		}
-		next.Revision = m.Revision + 1
-		if err := next.Validate(); err != nil {
-			return err
-		}
-		value, err := next.Marshal()
-		if err != nil {
-			return err
-		}
-		won, err := n.putSystemAt(ctx, metashards.RecordMap, value, m.Revision)
-		if err != nil {
-			return err
-		}
-		if won {
-			n.topology.Offer(next)
-			n.offerMap(m.Revision)
-			return nil
-		}
+		fresh = true
 	}
+}
+
+// writeMap writes what a map of a revision has become, if that is the newest still, and tells the others. It reports whether
+// it was.
+func (n *Node) writeMap(ctx context.Context, since uint64, next *clustermap.Map) (won bool, err error) {
+	next.Revision = since + 1
+	if err := next.Validate(); err != nil {
+		return false, err
+	}
+	value, err := next.Marshal()
+	if err != nil {
+		return false, err
+	}
+	won, err = n.putSystemAt(ctx, metashards.RecordMap, value, since)
+	if err == nil && won {
+		n.topology.Offer(next)
+		n.offerMap(since)
+	}
+	return won, err
 }
 
 // putSystemAt writes a system record if its revision still is the given one, and reports whether it was.
