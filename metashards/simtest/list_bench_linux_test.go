@@ -59,23 +59,24 @@ func threadCPU(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// pages measures pages one after the other: the CPU of the thread that makes them, and the steps in Pebble a line.
+// pages measures pages one after the other.
 func (l *listed) pages(b *testing.B, cases ...pageCase) {
+	for _, c := range cases {
+		b.Run(c.name, func(b *testing.B) { l.measure(b, c) })
+	}
+}
+
+// measure reports the CPU of the thread that makes a page, and the steps of the disk's iterators for each of its lines.
+func (l *listed) measure(b *testing.B, c pageCase) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for _, c := range cases {
-		b.Run(c.name, func(b *testing.B) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			steps, began, n := l.disk.Stats().StateSteps, threadCPU(b), 0
-			for b.Loop() {
-				l.page(c.query, c.lines)
-				n++
-			}
-			b.ReportMetric(float64((threadCPU(b)-began).Nanoseconds())/float64(n)/1000, "cpu-µs/page")
-			b.ReportMetric(float64(l.disk.Stats().StateSteps-steps)/float64(n*c.lines), "steps/line")
-		})
+	steps, began, n := l.disk.Stats().StateSteps, threadCPU(b), 0
+	for b.Loop() {
+		l.page(c.query, c.lines)
+		n++
 	}
+	b.ReportMetric(float64((threadCPU(b)-began).Nanoseconds())/float64(n)/1000, "cpu-µs/page")
+	b.ReportMetric(float64(l.disk.Stats().StateSteps-steps)/float64(n*c.lines), "steps/line")
 }
 
 // BenchmarkList: what a page costs must not grow with the bucket, its objects' bytes, or what was deleted before.
@@ -136,20 +137,33 @@ func BenchmarkListDeleted(b *testing.B) {
 				}
 			}
 			l.remove(len(gone), func(i int) string { return c.key(gone[i]) })
-			all := keyPage("page", 1000, &metapb.ListKeys{})
-			began := time.Now()
-			for range 12 {
-				before, cpu := l.disk.Stats(), threadCPU(b)
-				for range 10 {
-					l.page(all.query, all.lines)
+			all := keyPage("", 1000, &metapb.ListKeys{})
+			slow := l.untilFast(b, all)
+			b.Run("page", func(b *testing.B) {
+				l.measure(b, all)
+				b.ReportMetric(float64(slow[0].Microseconds()), "first-cpu-µs")
+				b.ReportMetric(float64(len(slow)), "slow-pages")
+				var sum time.Duration
+				for _, cpu := range slow {
+					sum += cpu
 				}
-				after := l.disk.Stats()
-				b.Logf("%8v: %7.0f µs a page, %6.1f steps a line; %d flushes, %d rewrites", time.Since(began).Round(time.Millisecond),
-					float64((threadCPU(b)-cpu).Microseconds())/10, float64(after.StateSteps-before.StateSteps)/1e4, after.ThinFlushes, after.Thinned)
-				time.Sleep(time.Second / 2)
-			}
-			l.pages(b, all)
+				b.ReportMetric(float64(sum.Milliseconds()), "slow-cpu-ms")
+			})
 		})
+	}
+}
+
+// untilFast asks for a page until it takes at most three steps a line, and returns the CPU of each time before.
+func (l *listed) untilFast(b *testing.B, c pageCase) (slow []time.Duration) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for {
+		steps, began := l.disk.Stats().StateSteps, threadCPU(b)
+		l.page(c.query, c.lines)
+		slow = append(slow, threadCPU(b)-began)
+		if l.disk.Stats().StateSteps-steps <= int64(3*c.lines) {
+			return slow
+		}
 	}
 }
 
