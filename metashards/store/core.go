@@ -37,6 +37,7 @@ type Core struct {
 	stirred  bool   // something has changed since
 	beats    int    // ticks until the next
 	ticks    int    // so far
+	counts   int    // ranges in which buckets are being counted
 
 	// The round that is under way.
 	active []*member

@@ -56,13 +56,17 @@ func (c *Core) keepCommits() {
 	}
 }
 
+// countsMost is in how many ranges buckets are counted at once.
+const countsMost = 16
+
 // count has the halved usage of a led range's buckets counted, beside the core, and set right by commands. It is tried again
 // with a later tick until there is nothing halved left: a new leader begins anew.
 func (c *Core) count(m *member) {
-	if !m.uncounted || m.counting || m.replica == nil || !m.replica.CanRead() {
+	if !m.uncounted || m.counting || c.counts >= countsMost || m.replica == nil || !m.replica.CanRead() {
 		return
 	}
 	m.counting, m.uncounted = true, false
+	c.counts++
 	c.opt.Go(func() {
 		s := c.opt.Disk.State().Snapshot()
 		list, err := machine.Corrections(s, m.rangeID)
@@ -76,6 +80,7 @@ func (c *Core) count(m *member) {
 // counted proposes what was found.
 func (c *Core) counted(m *member, list []machine.Correction, err error) {
 	m.counting = false
+	c.counts--
 	if c.stopped != nil || m.replica == nil {
 		return
 	}
