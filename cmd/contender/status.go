@@ -153,6 +153,7 @@ func printStatus(w io.Writer, body []byte) error {
 		Ranges struct {
 			Count           int
 			UnderReplicated int `json:"under_replicated"`
+			Differing       int
 		}
 		Groups struct {
 			Count  int
@@ -170,6 +171,9 @@ func printStatus(w io.Writer, body []byte) error {
 	fmt.Fprintf(w, "cluster %s, %s, version %s, policy %s\n", s.Cluster, health, s.Version, s.Policy)
 	fmt.Fprintf(w, "survives the loss of: %d folders, %d devices, %d nodes, %d racks, %d sites (one kind at a time)\n",
 		s.Tolerates.Folder, s.Tolerates.Device, s.Tolerates.Node, s.Tolerates.Rack, s.Tolerates.Site)
+	if s.Ranges.Differing > 0 {
+		fmt.Fprintf(w, "DAMAGE: replicas of %d range(s) hold different rows; the log of the nodes that lead them says which\n", s.Ranges.Differing)
+	}
 	fmt.Fprintf(w, "ranges %d (%d under-replicated), placement groups %d (%d at risk)\n\n", s.Ranges.Count, s.Ranges.UnderReplicated, s.Groups.Count, s.Groups.AtRisk)
 	t := tabwriter.NewWriter(w, 2, 4, 2, ' ', 0)
 	for _, n := range s.Nodes {

@@ -29,6 +29,8 @@ type diskHealth struct {
 	UsedBytes     int64   `json:"used"`
 	LiveBytes     int64   `json:"live"`
 	CapacityBytes int64   `json:"capacity"`
+	// Differing is of how many ranges that are led on the disk another replica was found to hold other rows.
+	Differing int `json:"differing,omitempty"`
 }
 
 // health tells how this node's disks are.
@@ -38,6 +40,7 @@ func (n *Node) health() []byte {
 		u := d.Room()
 		h.Disks = append(h.Disks, diskHealth{
 			ID: id, Failed: d.Err() != nil, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes,
+			Differing: n.differing(id),
 		})
 	}
 	b, err := json.Marshal(h)
@@ -45,6 +48,14 @@ func (n *Node) health() []byte {
 		n.env.Log.Error("the health of the disks cannot be encoded", "error", err)
 	}
 	return b
+}
+
+// differing is of how many ranges that are led on a disk of this node another replica was found to hold other rows.
+func (n *Node) differing(id disk.ID) int {
+	if s := n.stores[id]; s != nil {
+		return s.Status().Differing
+	}
+	return 0
 }
 
 // remoteHealth keeps what other nodes told last, decoded. It is safe for concurrent use.
@@ -88,7 +99,7 @@ func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h dis
 func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
 	if d := n.disks[id]; d != nil {
 		u := d.Room()
-		h = diskHealth{ID: id, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes}
+		h = diskHealth{ID: id, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes, Differing: n.differing(id)}
 		if d.Err() != nil {
 			return h, stateFailed
 		}

@@ -52,6 +52,10 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 			s.Ranges.UnderReplicated++
 		}
 	}
+	for i := range m.Disks {
+		h, _ := n.diskOf(m.Disks[i].ID)
+		s.Ranges.Differing += h.Differing
+	}
 	usage, err := n.wholeUsage(ctx)
 	s.BytesBelowPolicy = placement.BelowPolicy(m, usage)
 	if err != nil {
@@ -63,7 +67,7 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 			s.Groups.AtRisk++
 		}
 	}
-	s.Healthy = whole && s.Groups.AtRisk == 0 && s.Ranges.UnderReplicated == 0
+	s.Healthy = whole && s.Groups.AtRisk == 0 && s.Ranges.UnderReplicated == 0 && s.Ranges.Differing == 0
 	s.Tolerates = admin.Tolerates(placement.Tolerates(m, n.alive, usage))
 	return s, nil
 }

@@ -43,7 +43,7 @@ func TestStatusHasTheContractsFields(t *testing.T) {
 	}
 	const want = `{"format":1,"version":"v1","cluster":"c","healthy":true,"nodes":[{"id":"n1","name":"one","s3":"h:1",` +
 		`"peer":"h:2","state":"up","site":"s","rack":"r","disks":[{"id":"d","path":"/p","device":"8:1","state":"up",` +
-		`"used_bytes":1,"capacity_bytes":2}]}],"ranges":{"count":2,"replicas_wanted":3,"under_replicated":0},` +
+		`"used_bytes":1,"capacity_bytes":2}]}],"ranges":{"count":2,"replicas_wanted":3,"under_replicated":0,"differing":0},` +
 		`"groups":{"count":4,"at_risk":1},"policy":"ec:2+1","tolerates":{"folder":1,"device":0,"node":0,"rack":0,"site":0},` +
 		`"bytes_below_policy":7}`
 	if got := strings.TrimSpace(w.Body.String()); got != want {

@@ -59,6 +59,7 @@ type Ranges struct {
 	Count           int `json:"count"`
 	ReplicasWanted  int `json:"replicas_wanted"`  // of each range
 	UnderReplicated int `json:"under_replicated"` // ranges with fewer live replicas than wanted
+	Differing       int `json:"differing"`        // ranges of which replicas were found to hold different rows
 }
 
 // Groups sums up the placement groups.

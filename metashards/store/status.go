@@ -17,6 +17,8 @@ type Status struct {
 	// Replicas are ascending by range. One that is being made from a snapshot, that rests, or that could not be loaded
 	// has a role of its own: installing, resting or failed; so has one that is no member any more: removed.
 	Replicas []replica.Status
+	// Differing is of how many ranges that are led here another replica was found to hold other rows.
+	Differing int
 }
 
 // Status returns how the store stands. What has not changed since the last call is not looked at again, so that ranges that
@@ -31,6 +33,9 @@ func (c *Core) Status() Status {
 			m.told, m.stirred = m.status(), false
 		}
 		s.Replicas = append(s.Replicas, m.told)
+		if len(m.told.Differ) > 0 {
+			s.Differing++
+		}
 	}
 	c.told, c.stirred = s, false
 	return s
