@@ -14,7 +14,7 @@ func unconfirmed(proposals []*Proposal) (out []*metapb.Result) {
 		if put := p.Command.GetPut(); put == nil || put.GetCondition().GetIfAbsent() {
 			return nil
 		}
-		out = append(out, new(metapb.Result))
+		out = append(out, &metapb.Result{Version: p.Command.GetPut().GetVersion()})
 	}
 	return out
 }
