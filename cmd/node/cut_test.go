@@ -96,7 +96,7 @@ func TestCutLeaderAcknowledgesNothing(t *testing.T) {
 	for i := range cutters {
 		cutters[i] = new(cutter)
 		cfg := c.nodeConfig(i)
-		cfg.Peer = []string{"127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"}[i] // told apart by their host
+		cfg.Peer = []string{"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}[i] // told apart, and from what clients reach, by their host
 		c.nodes = append(c.nodes, serveOn(t, cfg, cutters[i].env(cfg.Peer), &http.Transport{}))
 	}
 	c.nodes[0].createBucket()
