@@ -96,11 +96,9 @@ func (j *journey) run(ctx context.Context, attempt func(context.Context, Target,
 	}
 }
 
-// bounded gives a request the time that it may take if its caller did not.
+// bounded gives a request the time that it may take: a caller that has hours, as one with a large body has, is told soon that
+// there is no majority.
 func (r *Router) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
 	return r.opt.Clock.WithTimeout(ctx, r.opt.Timeout)
 }
 

@@ -29,7 +29,7 @@ type Options struct {
 	Clock  Clock
 	// Jitter returns a duration between nothing and d, at random. Nil: d.
 	Jitter func(d time.Duration) time.Duration
-	// Timeout bounds requests whose context has no deadline. Default 10 s.
+	// Timeout bounds requests, those of callers that have more time as well. Default 10 s.
 	Timeout time.Duration
 	// AttemptTimeout bounds one attempt at one store. Default 3 s.
 	AttemptTimeout time.Duration

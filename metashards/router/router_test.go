@@ -238,10 +238,16 @@ func TestNoMajority(t *testing.T) {
 		if _, err := c.Apply(t.Context(), put("k", "3", false, nil), nil); !isKind(err, metashards.KindUnavailable) {
 			t.Errorf("%v", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := c.Query(ctx, get("k")); !isKind(err, metashards.KindUnavailable) {
-			t.Errorf("%v", err)
+		for has, takes := range map[time.Duration]time.Duration{time.Second: time.Second, 12 * time.Hour: 10 * time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), has)
+			begin := time.Now()
+			if _, err := c.Query(ctx, get("k")); !isKind(err, metashards.KindUnavailable) {
+				t.Errorf("%v", err)
+			}
+			if d := time.Since(begin); d < takes || d > takes+time.Second {
+				t.Errorf("gave up after %v, having %v", d, has)
+			}
+			cancel()
 		}
 	})
 }
