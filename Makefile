@@ -9,7 +9,7 @@ GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED ?= 1
 
-.PHONY: help build run cluster test lint unit clients bones nodes crash-kill prove mutants fuzz sim bench generate clean
+.PHONY: help build run cluster test lint unit clients bones nodes partitions clockfile crash-kill prove mutants fuzz sim bench generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +25,7 @@ run: build ## found (once) and run a server on four folders under DATA=./data, S
 cluster: build ## found (once) and run NODES=5 nodes on this machine, data under DATA=./data-cluster, S3 on PORT=9000, 9010, ...
 	@NODES=$(or $(NODES),5) DATA=$(if $(filter-out undefined default file,$(origin DATA)),$(DATA),./data-cluster) PORT=$(PORT) ./tools/cluster
 
-test: ## everything that must be green: installs what it needs, lint, race tests, mutants, real clients, promises of one node and of several, kill loop
+test: ## everything that must be green: installs what it needs, lint, race tests, mutants, real clients, promises of one node and of several, partitions, kill loop
 	./conformance/install-clients
 	$(MAKE) lint
 	$(MAKE) unit
@@ -33,11 +33,12 @@ test: ## everything that must be green: installs what it needs, lint, race tests
 	$(MAKE) clients
 	$(MAKE) bones
 	$(MAKE) nodes
+	$(MAKE) partitions
 	$(MAKE) crash-kill
 
 lint: ## vet, staticcheck, gofumpt, who may import whom
-	$(GO) vet -tags clients,crash,bones,nodes ./...
-	$(TOOL) staticcheck -tags clients,crash,bones,nodes ./...
+	$(GO) vet -tags clients,crash,bones,nodes,partitions ./...
+	$(TOOL) staticcheck -tags clients,crash,bones,nodes,partitions ./...
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); if [ -n "$$out" ]; then echo "not gofumpt-formatted:"; echo "$$out"; exit 1; fi
 	$(GO) test -run TestLayout .
 
@@ -61,10 +62,16 @@ bones: build ## one node's promises on real servers: emptied folder, files, one 
 nodes: build ## several nodes' promises on real servers: any two die, kill loop, one winner, strangers, slow peers
 	$(GO) test -count=1 -timeout 15m -tags nodes ./conformance/nodes/...
 
+partitions: clockfile ## histories of nodes in cut networks, paused, killed and on stepping clocks, judged by Porcupine (SEED= repeats a run's faults)
+	$(GO) test -count=1 -timeout 15m -tags partitions ./conformance/partitions/...
+
+clockfile: # bin/contender-clockfile: a server for tests whose wall clock is read through a file
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -tags clockfile -o bin/contender-clockfile ./cmd/contender
+
 crash-kill: build ## kill -9 rounds on a real server (5; ROUNDS= overrides)
 	$(GO) test -count=1 -timeout 15m -tags crash ./conformance/crash/...
 
-prove: build ## every "Shown by" sentence at full size; writes its results for docs/proofs.md
+prove: build clockfile ## every "Shown by" sentence at full size; writes its results for docs/proofs.md
 	$(GO) run ./conformance/prove $(PROOFS)
 
 fuzz: ## run every fuzz target for FUZZTIME=30s

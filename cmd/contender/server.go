@@ -56,7 +56,11 @@ func (v *serverVerb) Run(ctx context.Context) error {
 	if err := readSecrets(&cfg, os.Getenv); err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, cfg, node.SystemEnv(log))
+	env, err := serverEnv(log)
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, cfg, env)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,11 @@ package harness
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,6 +36,8 @@ const readyTimeout = 60 * time.Second
 // Server is one server process on folders that outlive it. Its methods are for one goroutine.
 type Server struct {
 	Dirs     []string
+	Host     string   // that it listens on; empty: 127.0.0.1
+	Wrap     []string // what starts the program and becomes it; none: it is started as it is
 	Endpoint string   // http://host:port, the same over restarts
 	Peer     string   // host:port for other nodes, the same over restarts
 	Name     string   // of the node; empty: the host's
@@ -46,6 +50,8 @@ type Server struct {
 	cmd   *exec.Cmd
 	ended chan error // how the process ended
 	out   *output
+
+	greeted bool // since its last start
 }
 
 // New makes folders for a server of n disks below a fresh temporary folder; Start starts it. It is killed at the end of
@@ -99,10 +105,11 @@ func (s *Server) Start() time.Duration {
 // Launch starts the process; WaitReady must follow.
 func (s *Server) Launch() {
 	s.t.Helper()
-	s.cmd = exec.Command(s.bin, s.arguments()...)
+	line := slices.Concat(s.Wrap, []string{s.bin}, s.arguments())
+	s.cmd = exec.Command(line[0], line[1:]...)
 	s.cmd.Env = append(environment(), s.Env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s.out = newOutput()
+	s.out, s.greeted = newOutput(), false
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
@@ -114,11 +121,12 @@ func (s *Server) Launch() {
 }
 
 func (s *Server) arguments() []string {
-	listen, peer := "127.0.0.1:0", "127.0.0.1:0"
+	fresh := net.JoinHostPort(cmp.Or(s.Host, "127.0.0.1"), "0")
+	listen, peer := fresh, fresh
 	if s.Endpoint != "" {
 		listen, peer = strings.TrimPrefix(s.Endpoint, "http://"), s.Peer
 	}
-	args := []string{"server", "--init", "--listen", listen, "--console", "127.0.0.1:0", "--peer", peer}
+	args := []string{"server", "--init", "--listen", listen, "--console", fresh, "--peer", peer}
 	if s.Name != "" {
 		args = append(args, "--name", s.Name)
 	}
@@ -140,12 +148,14 @@ func (s *Server) WaitReady() {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	last := "no greeting"
-	select {
-	case g := <-s.out.greeting:
-		s.Endpoint, s.Peer = g.endpoint, g.peer
-	case err := <-s.ended:
-		s.failEnded(err)
-	case <-ctx.Done():
+	if !s.greeted {
+		select {
+		case g := <-s.out.greeting:
+			s.Endpoint, s.Peer, s.greeted = g.endpoint, g.peer, true
+		case err := <-s.ended:
+			s.failEnded(err)
+		case <-ctx.Done():
+		}
 	}
 	for ctx.Err() == nil {
 		ready, answer := s.ready(ctx)
@@ -197,6 +207,27 @@ func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
 // Running reports whether there is a process that this test started and did not end.
 func (s *Server) Running() bool { return s.cmd != nil }
+
+// Check fails the test if the process has ended by itself.
+func (s *Server) Check() {
+	s.t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	select {
+	case err := <-s.ended:
+		s.failEnded(err)
+	default:
+	}
+}
+
+// Signal sends the process a signal.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
 
 // Kill ends the process with SIGKILL and waits for its end. It does nothing if there is none.
 func (s *Server) Kill() {

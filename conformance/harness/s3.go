@@ -18,12 +18,12 @@ import (
 )
 
 // Client speaks to an endpoint with the root keys, without retries.
-func Client(endpoint string) *s3.Client {
+func Client(endpoint string, more ...func(*s3.Options)) *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String(endpoint), Region: Region, UsePathStyle: true, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 		HTTPClient:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}},
-	})
+	}, more...)
 }
 
 // CreateBucket makes a bucket.

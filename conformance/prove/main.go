@@ -158,7 +158,7 @@ func subject(command string) (tags string, packages, scripts []string) {
 		}
 	}
 	for _, t := range strings.Split(tags, ",") {
-		if slices.Contains([]string{"clients", "bones", "nodes", "crash"}, t) {
+		if slices.Contains([]string{"clients", "bones", "nodes", "crash", "partitions"}, t) {
 			packages = append(packages, binary)
 			break
 		}
