@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/contender/contender/disk"
@@ -232,6 +233,16 @@ func (n *Node) MoveReplica(ctx context.Context, q admin.MoveRequest) error {
 			return false, &admin.RangeError{Kind: admin.Conflict, Text: "Not moved: " + err.Error() + "."}
 		}
 		r.Move = &order
+		m.Copysets = placement.AddCopyset(m, slices.DeleteFunc(append(votersOf(r), to), func(d disk.ID) bool { return d == from }))
 		return true, nil
 	})
+}
+
+func votersOf(r *clustermap.Range) (disks []disk.ID) {
+	for _, x := range r.Replicas {
+		if !x.Learner && !x.Outgoing {
+			disks = append(disks, x.Disk)
+		}
+	}
+	return disks
 }

@@ -175,7 +175,8 @@ func balancedMove(m *clustermap.Map) (id uint64, from, to disk.ID) {
 	return 0, 0, 0
 }
 
-// awaitRest waits until no range has anything but voters, three of them, and no disk of a node has two more than the other.
+// awaitRest waits until no range has anything but voters, three of them on one copyset, and no disk of a node has many more
+// than the other.
 func (s *server) awaitRest() {
 	s.t.Helper()
 	await(s.t, "the replicas come to rest", func() bool {
@@ -188,7 +189,7 @@ func (s *server) awaitRest() {
 					return false
 				}
 			}
-			if len(r.Replicas) != 3 {
+			if !onCopyset(m, &r) {
 				return false
 			}
 		}
@@ -201,4 +202,14 @@ func (s *server) awaitRest() {
 		}
 		return true
 	})
+}
+
+// onCopyset reports whether the replicas of a range lie on exactly one of the map's sets.
+func onCopyset(m *clustermap.Map, r *clustermap.Range) bool {
+	var disks []disk.ID
+	for _, x := range r.Replicas {
+		disks = append(disks, x.Disk)
+	}
+	slices.Sort(disks)
+	return slices.ContainsFunc(m.Copysets, func(s clustermap.Copyset) bool { return slices.Equal(s.Disks, disks) })
 }

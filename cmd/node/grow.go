@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 type growth struct {
 	disks  []disk.ID // as the map listed them
 	since  time.Time // and since when
-	judged uint64    // the revision of the map that needs no other groups, or can't have them
+	judged uint64    // the revision of the map that needs no other layouts, or can't have them
 
 	planning planning
 }
@@ -64,16 +65,16 @@ func (n *Node) grow(ctx context.Context) {
 func (n *Node) plan(ctx context.Context, g *growth) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
-	if err := n.growGroups(ctx, g); err != nil && ctx.Err() == nil {
-		n.env.Log.Warn("placement groups cannot be laid over the cluster's disks now", "error", err)
+	if err := n.growLayouts(ctx, g); err != nil && ctx.Err() == nil {
+		n.env.Log.Warn("placement groups or copysets cannot be laid over the cluster's disks now", "error", err)
 	}
 	if err := n.moveAll(ctx, &g.planning); err != nil && ctx.Err() == nil {
 		n.env.Log.Warn("the map cannot show the replicas of ranges as they are now", "error", err)
 	}
 }
 
-// growGroups lays placement groups over disks that have none.
-func (n *Node) growGroups(ctx context.Context, g *growth) error {
+// growLayouts lays placement groups and copysets over disks that have none.
+func (n *Node) growLayouts(ctx context.Context, g *growth) error {
 	m := n.topology.Map()
 	var disks []disk.ID
 	for _, d := range m.Disks {
@@ -86,19 +87,25 @@ func (n *Node) growGroups(ctx context.Context, g *growth) error {
 	if now.Sub(g.since) < growPause || g.judged == m.Revision {
 		return nil
 	}
-	if _, changed, err := placement.GrowGroups(m); err != nil || !changed {
+	_, more, err := placement.GrowGroups(m)
+	_, others := placement.GrowCopysets(m)
+	if !more && !others {
 		g.judged = m.Revision
 		return err
 	}
-	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
-		grown, changed, err := placement.GrowGroups(m)
-		if err != nil || !changed {
-			return false, err
+	return errors.Join(err, n.changeMap(ctx, func(m *clustermap.Map) (changed bool, err error) {
+		sets, others := placement.GrowCopysets(m)
+		grown, more, err := placement.GrowGroups(m)
+		if err == nil && more {
+			n.env.Log.Info("placement groups are laid over the cluster's disks", "disks", len(m.Disks), "groups", len(grown.Groups)-len(m.Groups))
+			*m = *grown
 		}
-		n.env.Log.Info("placement groups are laid over the cluster's disks", "disks", len(m.Disks), "groups", len(grown.Groups)-len(m.Groups))
-		*m = *grown
-		return true, nil
-	})
+		if others {
+			n.env.Log.Info("copysets are laid over the cluster's disks", "disks", len(m.Disks), "sets", len(sets))
+			m.Copysets = sets
+		}
+		return others || err == nil && more, nil
+	}))
 }
 
 // rangeOf makes the map's form of a descriptor.

@@ -104,16 +104,40 @@ func BenchmarkLook(b *testing.B) {
 	for _, nodes := range []int{3, 100, 1000} {
 		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
 			m := spreadMap(nodes)
-			width := placement.Replicas(m)
-			addRanges(m, 10_000, func(i int) (on []disk.ID) {
-				for n := range width {
-					on = append(on, disk.ID((i*width+n)%nodes+1))
+			m.Copysets, _ = placement.GrowCopysets(m)
+			addRanges(m, 10_000, func(i int) []disk.ID {
+				if len(m.Copysets) == 0 {
+					return []disk.ID{1, 2, 3}
 				}
-				return on
+				return m.Copysets[i%len(m.Copysets)].Disks
 			})
 			for b.Loop() {
 				if !newLook(m, everywhere).choose() {
 					b.Fatal("not at rest")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGrowCopysets judges the copysets of many disks, and lays them anew for one that joins.
+func BenchmarkGrowCopysets(b *testing.B) {
+	for _, nodes := range []int{100, 1000} {
+		m := spreadMap(nodes)
+		m.Copysets, _ = placement.GrowCopysets(m)
+		b.Run(fmt.Sprint("judge/", nodes), func(b *testing.B) {
+			for b.Loop() {
+				if _, others := placement.GrowCopysets(m); others {
+					b.Fatal("other sets")
+				}
+			}
+		})
+		more := spreadMap(nodes + 1)
+		more.Copysets = m.Copysets
+		b.Run(fmt.Sprint("join/", nodes), func(b *testing.B) {
+			for b.Loop() {
+				if _, others := placement.GrowCopysets(more); !others {
+					b.Fatal("the same sets")
 				}
 			}
 		})

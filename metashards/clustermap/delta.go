@@ -29,6 +29,8 @@ type Delta struct {
 	Disks  *Changes[Disk, disk.ID]       `json:"disks,omitempty"`
 	Groups *Changes[Group, disk.GroupID] `json:"groups,omitempty"`
 	Ranges *Changes[Range, uint64]       `json:"ranges,omitempty"`
+
+	Copysets *Changes[Copyset, uint64] `json:"copysets,omitempty"`
 }
 
 // Changes says what changes in one list of a map.
@@ -52,6 +54,8 @@ func Diff(before, after *Map) (*Delta, error) {
 		Disks:  diff(before.Disks, after.Disks, diskID, func(a, b Disk) bool { return a == b }),
 		Groups: diff(before.Groups, after.Groups, groupID, sameGroup),
 		Ranges: diff(before.Ranges, after.Ranges, rangeID, sameRange),
+
+		Copysets: diff(before.Copysets, after.Copysets, copysetID, sameCopyset),
 	}, nil
 }
 
@@ -69,6 +73,8 @@ func (m *Map) Apply(d *Delta) (*Map, error) {
 		Disks:  apply(m.Disks, d.Disks, diskID, func(a, b Disk) int { return cmp.Compare(a.ID, b.ID) }),
 		Groups: apply(m.Groups, d.Groups, groupID, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) }),
 		Ranges: apply(m.Ranges, d.Ranges, rangeID, func(a, b Range) int { return bytes.Compare(a.Start, b.Start) }),
+
+		Copysets: apply(m.Copysets, d.Copysets, copysetID, func(a, b Copyset) int { return cmp.Compare(a.ID, b.ID) }),
 	}
 	sum, err := c.sum()
 	if err != nil {
@@ -161,6 +167,7 @@ func nodeID(n Node) NodeID         { return n.ID }
 func diskID(d Disk) disk.ID        { return d.ID }
 func groupID(g Group) disk.GroupID { return g.ID }
 func rangeID(r Range) uint64       { return r.ID }
+func copysetID(c Copyset) uint64   { return c.ID }
 
 func sameGroup(a, b Group) bool {
 	return a.ID == b.ID && a.Epoch == b.Epoch && a.K == b.K && a.M == b.M && a.Closed == b.Closed && sameList(a.Slots, b.Slots)
@@ -170,6 +177,8 @@ func sameRange(a, b Range) bool {
 	return a.ID == b.ID && a.Generation == b.Generation && bytes.Equal(a.Start, b.Start) && bytes.Equal(a.End, b.End) &&
 		sameList(a.Replicas, b.Replicas) && a.Leader == b.Leader && SameMove(a.Move, b.Move)
 }
+
+func sameCopyset(a, b Copyset) bool { return a.ID == b.ID && sameList(a.Disks, b.Disks) }
 
 // SameMove reports whether two orders are the same, or both none.
 func SameMove(a, b *Move) bool { return a == b || a != nil && b != nil && *a == *b }

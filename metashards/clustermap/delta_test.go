@@ -64,6 +64,7 @@ func TestDelta(t *testing.T) {
 			m.Ranges[0].Replicas = append(m.Ranges[0].Replicas, Replica{ID: 5, Disk: 2, Learner: true})
 		},
 		"joint":             func(m *Map) { m.Ranges[1].Replicas[0].Outgoing = true },
+		"copysets":          func(m *Map) { m.Copysets = []Copyset{{ID: 1, Disks: []disk.ID{1, 2}}} },
 		"an order":          func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 1 << 63} },
 		"no groups":         func(m *Map) { m.Groups = []Group{} },
 		"null groups":       func(m *Map) { m.Groups = nil },
@@ -173,6 +174,9 @@ func anyMap(t *rapid.T, revision uint64) *Map {
 			m.Groups = append(m.Groups, Group{ID: disk.GroupID(id), Epoch: 1, K: 1, Slots: []Slot{{Owner: owner}}})
 		}
 		anyRanges(t, m, some("border", 5))
+		for _, id := range some("copyset", 3) {
+			m.Copysets = append(m.Copysets, Copyset{ID: uint64(id), Disks: []disk.ID{rapid.SampledFrom(m.Disks).Draw(t, "member").ID}})
+		}
 	}
 	if err := m.Validate(); err != nil {
 		t.Fatal(err)

@@ -86,6 +86,13 @@ type Move struct {
 	To   disk.ID `json:"to"`
 }
 
+// Copyset is a set of disks that have all replicas of some ranges. The fewer sets there are, the fewer are the combinations of
+// disks whose loss takes a range along.
+type Copyset struct {
+	ID    uint64    `json:"id"`
+	Disks []disk.ID `json:"disks"` // ascending
+}
+
 // Map is the cluster map.
 type Map struct {
 	Format   int    `json:"format"`
@@ -98,6 +105,8 @@ type Map struct {
 	Disks  []Disk  `json:"disks"`  // ascending by id
 	Groups []Group `json:"groups"` // ascending by id
 	Ranges []Range `json:"ranges"` // ascending by start
+
+	Copysets []Copyset `json:"copysets,omitempty"` // ascending by id; none: replicas lie as they come
 }
 
 // Marshal encodes the map.
@@ -138,6 +147,10 @@ func (m *Map) Clone() *Map {
 			order := *r.Move
 			r.Move = &order
 		}
+	}
+	c.Copysets = slices.Clone(m.Copysets)
+	for i := range c.Copysets {
+		c.Copysets[i].Disks = slices.Clone(m.Copysets[i].Disks)
 	}
 	return &c
 }

@@ -34,28 +34,32 @@ func TestValidate(t *testing.T) {
 		break_ func(*Map)
 		says   string
 	}{
-		"format":            {func(m *Map) { m.Format++ }, "format"},
-		"cluster":           {func(m *Map) { m.Cluster = "x" }, "cluster id"},
-		"order of nodes":    {func(m *Map) { m.Nodes[0].ID = 2 }, "ascending"},
-		"zero disk":         {func(m *Map) { m.Disks[0].ID = 0 }, "ascending"},
-		"node of a disk":    {func(m *Map) { m.Disks[0].Node = 7 }, "not there"},
-		"device":            {func(m *Map) { m.Disks[0].Device = "" }, "device"},
-		"capacity":          {func(m *Map) { m.Disks[0].CapacityBytes = -1 }, "capacity"},
-		"order of groups":   {func(m *Map) { m.Groups[0].ID = 0 }, "ascending"},
-		"slots":             {func(m *Map) { m.Groups[0].K = 2 }, "slots"},
-		"epoch":             {func(m *Map) { m.Groups[0].Epoch = 0 }, "epoch"},
-		"owner":             {func(m *Map) { m.Groups[0].Slots[0].Owner = 5 }, "owner"},
-		"owner twice":       {func(m *Map) { m.Groups[0].Slots[1].Owner = 1 }, "two slots"},
-		"incoming":          {func(m *Map) { m.Groups[0].Slots[1].Incoming = 5 }, "incoming"},
-		"range id":          {func(m *Map) { m.Ranges[1].ID = 1 }, "twice"},
-		"empty range":       {func(m *Map) { m.Ranges[1].End = []byte("a") }, "empty"},
-		"overlap":           {func(m *Map) { m.Ranges[0].End = []byte("n") }, "before"},
-		"endless first":     {func(m *Map) { m.Ranges[0].End = nil }, "before"},
-		"replica's disk":    {func(m *Map) { m.Ranges[0].Replicas[0].Disk = 5 }, "replica"},
-		"one disk, two":     {func(m *Map) { m.Ranges[1].Replicas[1].Disk = 2 }, "replica"},
-		"an order nowhere":  {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 2} }, "is to go"},
-		"an order to none":  {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 5} }, "is to go"},
-		"one replica twice": {func(m *Map) { m.Ranges[1].Replicas[1].ID = 1 }, "replica"},
+		"format":             {func(m *Map) { m.Format++ }, "format"},
+		"cluster":            {func(m *Map) { m.Cluster = "x" }, "cluster id"},
+		"order of nodes":     {func(m *Map) { m.Nodes[0].ID = 2 }, "ascending"},
+		"zero disk":          {func(m *Map) { m.Disks[0].ID = 0 }, "ascending"},
+		"node of a disk":     {func(m *Map) { m.Disks[0].Node = 7 }, "not there"},
+		"device":             {func(m *Map) { m.Disks[0].Device = "" }, "device"},
+		"capacity":           {func(m *Map) { m.Disks[0].CapacityBytes = -1 }, "capacity"},
+		"order of groups":    {func(m *Map) { m.Groups[0].ID = 0 }, "ascending"},
+		"slots":              {func(m *Map) { m.Groups[0].K = 2 }, "slots"},
+		"epoch":              {func(m *Map) { m.Groups[0].Epoch = 0 }, "epoch"},
+		"owner":              {func(m *Map) { m.Groups[0].Slots[0].Owner = 5 }, "owner"},
+		"owner twice":        {func(m *Map) { m.Groups[0].Slots[1].Owner = 1 }, "two slots"},
+		"incoming":           {func(m *Map) { m.Groups[0].Slots[1].Incoming = 5 }, "incoming"},
+		"range id":           {func(m *Map) { m.Ranges[1].ID = 1 }, "twice"},
+		"empty range":        {func(m *Map) { m.Ranges[1].End = []byte("a") }, "empty"},
+		"overlap":            {func(m *Map) { m.Ranges[0].End = []byte("n") }, "before"},
+		"endless first":      {func(m *Map) { m.Ranges[0].End = nil }, "before"},
+		"replica's disk":     {func(m *Map) { m.Ranges[0].Replicas[0].Disk = 5 }, "replica"},
+		"one disk, two":      {func(m *Map) { m.Ranges[1].Replicas[1].Disk = 2 }, "replica"},
+		"an order nowhere":   {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 2} }, "is to go"},
+		"an order to none":   {func(m *Map) { m.Ranges[1].Move = &Move{From: 2, To: 5} }, "is to go"},
+		"order of sets":      {func(m *Map) { m.Copysets = []Copyset{{ID: 2, Disks: []disk.ID{1}}, {ID: 1, Disks: []disk.ID{2}}} }, "ascending"},
+		"an empty set":       {func(m *Map) { m.Copysets = []Copyset{{ID: 1}} }, "no disks"},
+		"a set of strangers": {func(m *Map) { m.Copysets = []Copyset{{ID: 1, Disks: []disk.ID{1, 5}}} }, "copyset"},
+		"a disk twice":       {func(m *Map) { m.Copysets = []Copyset{{ID: 1, Disks: []disk.ID{1, 1}}} }, "copyset"},
+		"one replica twice":  {func(m *Map) { m.Ranges[1].Replicas[1].ID = 1 }, "replica"},
 	} {
 		m := valid()
 		c.break_(m)
@@ -68,12 +72,13 @@ func TestValidate(t *testing.T) {
 func TestCloneIsDeep(t *testing.T) {
 	m, want := valid(), valid()
 	m.Ranges[1].Move, want.Ranges[1].Move = &Move{From: 2, To: 1 << 63}, &Move{From: 2, To: 1 << 63}
+	m.Copysets, want.Copysets = []Copyset{{ID: 1, Disks: []disk.ID{1, 2}}}, []Copyset{{ID: 1, Disks: []disk.ID{1, 2}}}
 	c := m.Clone()
 	if !reflect.DeepEqual(c, want) {
 		t.Fatal("the clone differs")
 	}
 	c.Nodes[0].ID, c.Disks[0].ID, c.Groups[0].Slots[0].Owner, c.Ranges[1].Replicas[0].Disk = 9, 9, 9, 9
-	c.Ranges[1].Move.To = 9
+	c.Ranges[1].Move.To, c.Copysets[0].Disks[0] = 9, 9
 	if !reflect.DeepEqual(m, want) {
 		t.Fatal("changing the clone changed the map")
 	}

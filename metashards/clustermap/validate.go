@@ -42,7 +42,27 @@ func (m *Map) Validate() error {
 			return fmt.Errorf("cluster map: group %d: %w", m.Groups[i].ID, err)
 		}
 	}
+	if err := m.validateCopysets(known); err != nil {
+		return err
+	}
 	return m.validateRanges(known)
+}
+
+func (m *Map) validateCopysets(known map[disk.ID]bool) error {
+	if err := ascending("copyset", m.Copysets, func(c Copyset) uint64 { return c.ID }); err != nil {
+		return err
+	}
+	for _, c := range m.Copysets {
+		if len(c.Disks) == 0 {
+			return fmt.Errorf("cluster map: copyset %d has no disks", c.ID)
+		}
+		for i, d := range c.Disks {
+			if !known[d] || i > 0 && d <= c.Disks[i-1] {
+				return fmt.Errorf("cluster map: copyset %d: disk %v is not there or not in ascending order", c.ID, d)
+			}
+		}
+	}
+	return nil
 }
 
 func ascending[T any](what string, list []T, id func(T) uint64) error {

@@ -8,6 +8,6 @@
 // gives up data shards rather than parity. ReplicaDisks chooses disks for the replicas of a metadata range. Tolerates
 // says what may be lost, BelowPolicy how many bytes are kept worse than asked.
 //
-// When disks join, GrowGroups lays new groups over all of them, and a Planner moves the replicas of ranges, step by
-// step. MoveReplica carries out what an operator orders.
+// When disks join, GrowGroups lays new groups over all of them, GrowCopysets mends the sets of disks that ranges lie on,
+// and a Planner moves the replicas of ranges, step by step. MoveReplica carries out what an operator orders.
 package placement

@@ -31,6 +31,11 @@ func newLayout(m *clustermap.Map) *layout {
 	return l
 }
 
+func (l *layout) knows(d disk.ID) bool {
+	_, ok := l.index[d]
+	return ok
+}
+
 func levelsOf(places *clustermap.Places) []clustermap.Level {
 	return []clustermap.Level{
 		DomainLevel(places), clustermap.Site, clustermap.Rack, clustermap.NodeLevel, clustermap.Device, clustermap.Folder,

@@ -30,13 +30,19 @@ const (
 type rangePlan struct {
 	*Planner
 	own              []disk.ID // where its replicas are counted
+	on               int       // the copyset that it is counted on, or -1
 	voters, learners []disk.ID
 	joint            bool
 	order            *clustermap.Move
 }
 
 func (p *Planner) plan(r *clustermap.Range) *rangePlan {
-	x := &rangePlan{Planner: p, own: p.counted(r.ID), order: r.Move}
+	x := &rangePlan{Planner: p, own: p.counted(r.ID), on: -1, order: r.Move}
+	if key, ok := keyOf(x.own); ok && p.family != nil {
+		if s, ok := p.family.home[key]; ok {
+			x.on = s
+		}
+	}
 	for _, o := range r.Replicas {
 		x.joint = x.joint || o.Incoming || o.Outgoing
 		switch {
@@ -68,6 +74,9 @@ func (x *rangePlan) serves(d disk.ID) bool {
 // odd. An order goes first.
 func (x *rangePlan) target() []disk.ID {
 	if x.order == nil {
+		if want, ok := x.fromFamily(); ok {
+			return want
+		}
 		return x.balanced(x.wanted())
 	}
 	want := slices.Clone(x.voters)
@@ -231,6 +240,30 @@ func (x *rangePlan) exchange(want []disk.ID, caughtUp func(disk.ID) bool) (Repli
 	if now := have + promote - demote; now%2 == 0 && now != len(want) && promote > demote {
 		promote--
 	}
-	c := ReplicaChange{Promote: ready[:promote], Demote: leaving[:demote]}
-	return c, promote+demote > 0
+	return x.pair(ready, leaving, promote, demote), promote+demote > 0
+}
+
+// pair chooses who votes for whom, so that the voters are spread as widely as can be in between, too: the dead go first.
+func (x *rangePlan) pair(ready, leaving []disk.ID, promote, demote int) (c ReplicaChange) {
+	voters := slices.Clone(x.voters)
+	for len(c.Demote) < min(promote, demote) {
+		var from, to int
+		var least narrowness
+		for i, d := range leaving {
+			if x.serves(d) != x.serves(leaving[0]) {
+				break
+			}
+			for j, e := range ready {
+				if n := x.narrowWith(voters, d, e); i+j == 0 || n.wider(least) {
+					from, to, least = i, j, n
+				}
+			}
+		}
+		voters[slices.Index(voters, leaving[from])] = ready[to]
+		c.Demote, c.Promote = append(c.Demote, leaving[from]), append(c.Promote, ready[to])
+		leaving, ready = slices.Delete(leaving, from, from+1), slices.Delete(ready, to, to+1)
+	}
+	c.Promote = append(c.Promote, ready[:promote-len(c.Promote)]...)
+	c.Demote = append(c.Demote, leaving[:demote-len(c.Demote)]...)
+	return c
 }

@@ -285,6 +285,7 @@ func TestReplicasFollowGrowth(t *testing.T) {
 		disks := rapid.SliceOfN(rapid.IntRange(1, 4), 7, 7).Draw(t, "disks")
 		v := &mover{next: 1000, m: testMap(node{site: site[0], devices: make([]int, 0)}), dead: map[disk.ID]bool{}}
 		v.m.Policy = rapid.SampledFrom([]string{"auto", "replica:1", "ec:1+3"}).Draw(t, "policy")
+		sets := rapid.Bool().Draw(t, "copysets")
 		for n := 1; n <= 7; n++ {
 			v.grow(n, disks[n-1], site[(n-1)%len(site)])
 			if n == 1 || rapid.Bool().Draw(t, "more ranges") {
@@ -293,10 +294,16 @@ func TestReplicasFollowGrowth(t *testing.T) {
 			if n == 4 || n == 6 {
 				continue // two nodes at once
 			}
+			if sets {
+				v.m.Copysets, _ = GrowCopysets(v.m)
+			}
 			v.settle(t)
 			v.check(t)
+			v.checkSets(t)
 		}
-		v.checkBalance(t)
+		if !sets {
+			v.checkBalance(t)
+		}
 		v.dead[rapid.SampledFrom(v.m.Disks).Draw(t, "dead").ID] = true
 		v.settle(t)
 	})
@@ -320,6 +327,19 @@ func (v *mover) addRange() {
 	on := ReplicaDisks(v.m, Replicas(v.m))
 	for range 3 {
 		v.m.Ranges = append(v.m.Ranges, rangeOn(uint64(len(v.m.Ranges)+1), on, nil))
+	}
+}
+
+// checkSets: ranges with as many voters as are wanted lie on copysets, if there are any.
+func (v *mover) checkSets(t *rapid.T) {
+	if len(v.m.Copysets) == 0 {
+		return
+	}
+	for i := range v.m.Ranges {
+		voters := slices.Sorted(slices.Values(voterDisks(&v.m.Ranges[i])))
+		if len(voters) == Replicas(v.m) && !slices.ContainsFunc(v.m.Copysets, func(s clustermap.Copyset) bool { return slices.Equal(s.Disks, voters) }) {
+			t.Fatalf("the replicas on %v are on none of %v", voters, v.m.Copysets)
+		}
 	}
 }
 

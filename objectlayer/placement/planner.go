@@ -17,6 +17,9 @@ type Planner struct {
 	ranges      map[uint64]int
 	expected    map[uint64][]disk.ID // where ranges are going, if that is not where they are on the map
 	resting     map[setKey]bool      // sets of voters with which nothing is to be done, as the load is now
+	family      *family              // nil: replicas lie as they come
+	hotDisks    map[int]bool         // as the load is now; nil: not known
+	coolSet     int                  // whether there is a set with too few ranges, 1 or -1; 0: not known
 }
 
 // setKey names a small set of disks.
@@ -46,12 +49,29 @@ func NewPlanner(m *clustermap.Map, alive, lost func(disk.ID) bool) *Planner {
 			p.lost[i] = lost(d.ID)
 		}
 	}
+	p.ideal = p.narrow(p.widestSet(p.width, func(disk.ID) int { return 0 }))
+	p.family = newFamily(p)
 	for i := range m.Ranges {
 		p.ranges[m.Ranges[i].ID] = i
 		p.count(disksOf(&m.Ranges[i]), 1)
 	}
-	p.ideal = p.narrow(p.widestSet(p.width, func(disk.ID) int { return 0 }))
+	p.gather()
 	return p
+}
+
+// gather counts ranges that lie on no copyset on the one that they will go to.
+func (p *Planner) gather() {
+	if p.family == nil {
+		return
+	}
+	for i := range p.m.Ranges {
+		r := &p.m.Ranges[i]
+		if x := p.plan(r); x.on < 0 && r.Move == nil {
+			if to, ok := x.fromFamily(); ok {
+				p.expect(x, r.ID, to)
+			}
+		}
+	}
 }
 
 func disksOf(r *clustermap.Range) (disks []disk.ID) {
@@ -67,6 +87,7 @@ func (p *Planner) count(disks []disk.ID, by int) {
 			p.load[i] += by
 		}
 	}
+	p.family.count(disks, by)
 }
 
 // Arrivals returns the disks on which a range is to have voters that it does not have yet, by its order if it has one.
@@ -83,9 +104,14 @@ func (p *Planner) Arrivals(r *clustermap.Range) (disks []disk.ID) {
 // Expect has the planner count a range that was told to change, or is changing, where it is going.
 func (p *Planner) Expect(r *clustermap.Range) {
 	x := p.plan(r)
+	p.expect(x, r.ID, x.target())
+}
+
+func (p *Planner) expect(x *rangePlan, id uint64, to []disk.ID) {
 	p.count(x.own, -1)
-	p.expected[r.ID] = x.target()
-	p.count(p.expected[r.ID], 1)
+	p.count(to, 1)
+	p.expected[id] = to
+	p.hotDisks, p.coolSet = nil, 0
 	clear(p.resting)
 }
 

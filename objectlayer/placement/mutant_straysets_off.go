@@ -1,0 +1,5 @@
+//go:build !mutant_straysets
+
+package placement
+
+const mutantStraySets = false
