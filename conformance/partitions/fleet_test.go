@@ -146,7 +146,7 @@ type led struct {
 // ranges asks a node which ranges there are. It knows nothing while that node does not answer.
 func (f *fleet) ranges(m *member) (list []led) {
 	var out struct{ Ranges []led }
-	b, err := f.verb("range", "ls", "--json", "--endpoint", m.Endpoint, "--timeout", "3s")
+	b, err := f.verb("range", "ls", "--json", "--endpoint", m.Endpoint, "--timeout", "1s")
 	if err != nil {
 		return nil
 	}

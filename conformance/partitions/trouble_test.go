@@ -14,24 +14,25 @@ import (
 type trouble struct {
 	name  string
 	begin func(s *storm) (what string, end func())
-	most  time.Duration // how long it lasts
+	least time.Duration // how long it lasts
+	most  time.Duration
 }
 
 // troubles are drawn from, each as often as it stands here.
 var troubles = []trouble{
-	{"kill", (*storm).kill, 3 * time.Second},
-	{"kill", (*storm).kill, 3 * time.Second},
-	{"kill all", (*storm).killAll, time.Second},
-	{"stop", (*storm).stop, 8 * time.Second},
-	{"stop", (*storm).stop, 8 * time.Second},
-	{"stop", (*storm).stop, 3 * time.Second},
-	{"deaf", (*storm).deaf, 6 * time.Second},
-	{"deaf", (*storm).deaf, 6 * time.Second},
-	{"cut", (*storm).cut, 6 * time.Second},
-	{"isolate", (*storm).isolate, 8 * time.Second},
-	{"clock", (*storm).clock, 10 * time.Second},
-	{"arrange", (*storm).arrange, 0},
-	{"arrange", (*storm).arrange, 0},
+	{"kill", (*storm).kill, 300 * time.Millisecond, 3 * time.Second},
+	{"kill", (*storm).kill, 300 * time.Millisecond, 3 * time.Second},
+	{"kill all", (*storm).killAll, 100 * time.Millisecond, time.Second},
+	{"stop", (*storm).stop, time.Second, 4 * time.Second},
+	{"stop", (*storm).stop, 6 * time.Second, 9 * time.Second}, // so long that others lead and have written
+	{"stop", (*storm).stop, 6 * time.Second, 9 * time.Second},
+	{"deaf", (*storm).deaf, time.Second, 6 * time.Second},
+	{"deaf", (*storm).deaf, time.Second, 6 * time.Second},
+	{"cut", (*storm).cut, time.Second, 6 * time.Second},
+	{"isolate", (*storm).isolate, time.Second, 8 * time.Second},
+	{"clock", (*storm).clock, time.Second, 10 * time.Second},
+	{"arrange", (*storm).arrange, 0, 0},
+	{"arrange", (*storm).arrange, 0, 0},
 }
 
 // A storm is the faults of one while, and those that have not ended yet.
@@ -77,7 +78,7 @@ func (s *storm) begin(t trouble) {
 		return
 	}
 	s.counts[t.name]++
-	d := t.most/8 + time.Duration(s.rand.Int64N(int64(t.most)+1))*7/8
+	d := t.least + time.Duration(s.rand.Int64N(int64(t.most-t.least)+1))
 	s.log("%s for %v", what, d.Round(time.Millisecond))
 	if end != nil {
 		s.ends = append(s.ends, ending{time.Now().Add(d), what, end})
@@ -170,14 +171,25 @@ func (s *storm) stop() (string, func()) {
 	}
 }
 
+// ask returns the ranges as some node knows them, and that node; nil if none of those answers that are well.
+func (s *storm) ask() ([]led, *member) {
+	for _, i := range s.rand.Perm(len(s.f.members)) {
+		m := s.f.members[i]
+		if m.client == nil || !m.Running() || s.hurt[m] || m.clock.Ahead() != 0 { // the program signs by its own clock
+			continue
+		}
+		if list := s.f.ranges(m); len(list) > 0 {
+			return list, m
+		}
+	}
+	return nil, nil
+}
+
 // leader returns the node that leads most of the ranges, as far as somebody knows and if it is well.
 func (s *storm) leader() *member {
-	asked := s.healthy()
-	if asked == nil {
-		return nil
-	}
+	list, _ := s.ask()
 	leads := map[string]int{}
-	for _, r := range s.f.ranges(asked) {
+	for _, r := range list {
 		if r.Leader != nil {
 			leads[r.Leader.Node]++
 		}
@@ -253,12 +265,8 @@ func (s *storm) clock() (string, func()) {
 
 // arrange orders a split, or a move to a disk that has no replica of a range. It may be refused.
 func (s *storm) arrange() (string, func()) {
-	m := s.healthy()
+	list, m := s.ask()
 	if m == nil {
-		return "", nil
-	}
-	list := s.f.ranges(m)
-	if len(list) == 0 {
 		return "", nil
 	}
 	r := list[s.rand.IntN(len(list))]
