@@ -17,6 +17,7 @@ import (
 // TestRangesSplitBySize: a bucket that grows is split by itself while clients write and list through all nodes; nothing is
 // lost, every node's map comes to show the ranges, and the counts are exact.
 func TestRangesSplitBySize(t *testing.T) {
+	t.Parallel()
 	c := newClusterOf(t, 3, func(cfg *Config) { cfg.RangeBytes = rangeBytesMin })
 	c.nodes[0].createBucket()
 	const writers, each = 6, 100
@@ -53,6 +54,7 @@ func TestRangesSplitBySize(t *testing.T) {
 
 // TestRangesSplitByLoad: a bucket that is asked for much is split where the requests are halved, though it is small.
 func TestRangesSplitByLoad(t *testing.T) {
+	t.Parallel()
 	c := newClusterOf(t, 1, func(cfg *Config) { cfg.RangeRate = 20 })
 	s := c.nodes[0]
 	s.createBucket()
@@ -112,6 +114,7 @@ func (n *Node) countAll(t *testing.T) (sum *metapb.Usage, halved bool) {
 
 // TestSplitByHand: a range is split where it is asked to be, once; ids are never given twice.
 func TestSplitByHand(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	s := c.nodes[0]
 	s.createBucket()
