@@ -25,7 +25,7 @@ var troubles = []trouble{
 	{"kill all", (*storm).killAll, 100 * time.Millisecond, time.Second},
 	{"stop", (*storm).stop, time.Second, 4 * time.Second},
 	{"stop", (*storm).stop, 6 * time.Second, 9 * time.Second}, // so long that others lead and have written
-	{"stop", (*storm).stop, 6 * time.Second, 9 * time.Second},
+	{"stop, deaf", (*storm).stopDeaf, 6 * time.Second, deafAfter - time.Second},
 	{"deaf", (*storm).deaf, time.Second, 6 * time.Second},
 	{"deaf", (*storm).deaf, time.Second, 6 * time.Second},
 	{"cut", (*storm).cut, time.Second, 6 * time.Second},
@@ -34,6 +34,9 @@ var troubles = []trouble{
 	{"arrange", (*storm).arrange, 0, 0},
 	{"arrange", (*storm).arrange, 0, 0},
 }
+
+// deafAfter is when a node hears again that was stopped and made deaf.
+const deafAfter = 10 * time.Second
 
 // A storm is the faults of one while, and those that have not ended yet.
 type storm struct {
@@ -62,7 +65,7 @@ func (s *storm) blow(d time.Duration) {
 			}
 		}
 		if len(s.ends) < len(s.f.members)-1 {
-			s.begin(troubles[s.rand.IntN(len(troubles))])
+			s.begin(s.draw())
 		}
 		select {
 		case <-s.f.t.Context().Done():
@@ -70,6 +73,15 @@ func (s *storm) blow(d time.Duration) {
 		}
 	}
 	s.end(until.Add(time.Hour))
+}
+
+// draw draws a trouble; every third time one of a kind that there was not yet, if there is such.
+func (s *storm) draw() trouble {
+	list := slices.DeleteFunc(slices.Clone(troubles), func(t trouble) bool { return s.counts[t.name] > 0 })
+	if len(list) == 0 || s.rand.IntN(3) > 0 {
+		list = troubles
+	}
+	return list[s.rand.IntN(len(list))]
 }
 
 func (s *storm) begin(t trouble) {
@@ -135,7 +147,7 @@ func (s *storm) relaunch(m *member) {
 }
 
 func (s *storm) killAll() (string, func()) {
-	if len(s.hurt) > 0 || s.rand.IntN(2) > 0 {
+	if len(s.hurt) > 0 || s.counts["kill all"] > 0 && s.rand.IntN(2) > 0 {
 		return "", nil
 	}
 	var all []int
@@ -152,20 +164,40 @@ func (s *storm) killAll() (string, func()) {
 	}
 }
 
+// stop stops a node for a while.
 func (s *storm) stop() (string, func()) {
-	m := s.healthy()
+	_, what, end := s.freeze()
+	return what, end
+}
+
+// stopDeaf stops a node and lets it hear nothing of the others for a while after it has woken, so that only its own clock
+// can tell it that others lead by now.
+func (s *storm) stopDeaf() (string, func()) {
+	m, what, end := s.freeze()
 	if m == nil {
 		return "", nil
 	}
-	leads := ""
+	for _, o := range s.others(m) {
+		m.host.Deafen(o.host)
+	}
+	s.ends = append(s.ends, ending{time.Now().Add(deafAfter), m.Name + " is deaf", m.host.Hear})
+	return what + ", and deaf until later", end
+}
+
+// freeze stops a node, one that leads in three of four cases.
+func (s *storm) freeze() (m *member, what string, end func()) {
+	if m = s.healthy(); m == nil {
+		return nil, "", nil
+	}
+	what = "stop " + m.Name
 	if l := s.leader(); l != nil && s.rand.IntN(4) > 0 {
-		m, leads = l, ", a leader"
+		m, what = l, "stop "+l.Name+", a leader"
 	}
 	s.hurt[m] = true
 	if m.Signal(syscall.SIGSTOP); m.client != nil {
 		s.l.park(m)
 	}
-	return "stop " + m.Name + leads, func() {
+	return m, what, func() {
 		m.Signal(syscall.SIGCONT)
 		delete(s.hurt, m)
 	}
