@@ -29,6 +29,7 @@ const (
 // rangePlan plans for one range.
 type rangePlan struct {
 	*Planner
+	id               uint64
 	own              []disk.ID // where its replicas are counted
 	on               int       // the copyset that it is counted on, or -1
 	voters, learners []disk.ID
@@ -37,7 +38,7 @@ type rangePlan struct {
 }
 
 func (p *Planner) plan(r *clustermap.Range) *rangePlan {
-	x := &rangePlan{Planner: p, own: p.counted(r.ID), on: -1, order: r.Move}
+	x := &rangePlan{Planner: p, id: r.ID, own: p.counted(r.ID), on: -1, order: r.Move}
 	if key, ok := keyOf(x.own); ok && p.family != nil {
 		if s, ok := p.family.home[key]; ok {
 			x.on = s
@@ -71,9 +72,12 @@ func (x *rangePlan) serves(d disk.ID) bool {
 }
 
 // target returns the disks that should have a voter: as many as the map asks for, or as there are if these are more, made
-// odd. An order goes first.
+// odd. An order goes first, and what was decided for the range already stands: what is decided for the others builds on it.
 func (x *rangePlan) target() []disk.ID {
 	if x.order == nil {
+		if to, ok := x.expected[x.id]; ok {
+			return slices.Clone(to)
+		}
 		if want, ok := x.fromFamily(); ok {
 			return want
 		}
