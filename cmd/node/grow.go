@@ -37,12 +37,13 @@ type growth struct {
 }
 
 // grow has placement groups and the replicas of ranges spread over the disks that come, until ctx ends. The node that
-// leads the system range plans; every node tends the ranges that it leads, and lets go of what it keeps for ranges that have
-// left it.
+// leads the system range plans; every node tends the ranges that it leads, hands some to others if it leads too many, and lets go of what it
+// keeps for ranges that have left it.
 func (n *Node) grow(ctx context.Context) {
 	ticker := time.NewTicker(growTick)
 	defer ticker.Stop()
 	var g growth
+	l := leading{handed: map[uint64]handed{}}
 	t := tending{leaders: map[uint64]leaderSince{}, sized: map[uint64]sizedAt{}}
 	for {
 		select {
@@ -57,6 +58,7 @@ func (n *Node) grow(ctx context.Context) {
 			n.plan(ctx, &g)
 		}
 		n.tend(ctx, &t)
+		n.spreadLeaders(ctx, &l)
 		n.collect(ctx)
 	}
 }

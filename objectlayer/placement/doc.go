@@ -9,5 +9,6 @@
 // says what may be lost, BelowPolicy how many bytes are kept worse than asked.
 //
 // When disks join, GrowGroups lays new groups over all of them, GrowCopysets mends the sets of disks that ranges lie on,
-// and a Planner moves the replicas of ranges, step by step. MoveReplica carries out what an operator orders.
+// and a Planner moves the replicas of ranges, step by step. MoveReplica carries out what an operator orders,
+// SpreadLeaders has all disks lead about as many ranges.
 package placement

@@ -1,0 +1,5 @@
+//go:build !mutant_leadersall
+
+package placement
+
+const mutantLeadersAll = false
