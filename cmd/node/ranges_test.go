@@ -55,7 +55,7 @@ func TestRangesSplitBySize(t *testing.T) {
 // TestRangesSplitByLoad: a bucket that is asked for much is split where the requests are halved, though it is small.
 func TestRangesSplitByLoad(t *testing.T) {
 	t.Parallel()
-	c := newClusterOf(t, 1, func(cfg *Config) { cfg.RangeRate = 20 })
+	c := newClusterOf(t, 1, func(cfg *Config) { cfg.RangeRate = 5 })
 	s := c.nodes[0]
 	s.createBucket()
 	for i := range 50 {

@@ -12,8 +12,7 @@ import (
 const (
 	// loadTicks is over how long requests are counted.
 	loadTicks = 100
-	// loadStride is of how many requests one is remembered, and loadSamples how many are.
-	loadStride  = 16
+	// loadSamples is how many requests are remembered at most, and half of them at least, of so many.
 	loadSamples = 64
 	// loadShare is the least share of the requests, of four, that must fall on either side of a cut.
 	loadShare = 1
@@ -22,25 +21,27 @@ const (
 // load counts what a range is asked for, and remembers where.
 type load struct {
 	requests int
-	sampled  [][]byte // positions, of the last requests of which one in so many is remembered
-	next     int
-	rate     int    // requests in a second, over the last whole window
-	middle   []byte // the position that halves them, nil if there is none
+	stride   int      // of so many requests one is remembered
+	sampled  [][]byte // positions of those
+	rate     int      // requests in a second, over the last whole window
+	middle   []byte   // the position that halves them, nil if there is none
 }
 
-// count takes a request in.
+// count takes a request in. When too many are remembered every other one is forgotten, and fewer are from then on.
 func (l *load) count(bucket uint64, key []byte) {
 	l.requests++
-	if l.requests%loadStride != 0 {
+	l.stride = max(1, l.stride)
+	if l.requests%l.stride != 0 {
 		return
 	}
-	p := keys.Position(bucket, key)
-	if len(l.sampled) < loadSamples {
-		l.sampled = append(l.sampled, p)
-		return
+	if len(l.sampled) == loadSamples {
+		for i := range loadSamples / 2 {
+			l.sampled[i] = l.sampled[2*i]
+		}
+		l.sampled = l.sampled[:loadSamples/2]
+		l.stride *= 2
 	}
-	l.sampled[l.next] = p
-	l.next = (l.next + 1) % loadSamples
+	l.sampled = append(l.sampled, keys.Position(bucket, key))
 }
 
 // window ends a window of so many ticks, of which a second has ten, and reports whether there was, or had been, anything to
@@ -49,10 +50,10 @@ func (l *load) window(d *metapb.RangeDescriptor) bool {
 	was := l.rate
 	l.rate = l.requests * 10 / loadTicks
 	l.middle = nil
-	if len(l.sampled) == loadSamples {
+	if len(l.sampled) >= loadSamples/2 {
 		l.middle = cutOf(l.sampled, d)
 	}
-	l.requests, l.sampled, l.next = 0, nil, 0
+	l.requests, l.stride, l.sampled = 0, 0, nil
 	return was > 0 || l.rate > 0
 }
 
