@@ -1,14 +1,17 @@
 package placement
 
 import (
+	"flag"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/disk/disktest"
 	"github.com/contender/contender/metashards/clustermap"
 )
 
@@ -280,6 +283,7 @@ func (v *mover) check(t *rapid.T) {
 // TestReplicasFollowGrowth grows a cluster node by node, with ranges that come and one disk that may die, and follows
 // all steps to their end.
 func TestReplicasFollowGrowth(t *testing.T) {
+	fewer(t)
 	rapid.Check(t, func(t *rapid.T) {
 		site := rapid.SampledFrom([][]string{{""}, {"a", "b"}, {"a", "b", "c"}}).Draw(t, "sites")
 		disks := rapid.SliceOfN(rapid.IntRange(1, 4), 7, 7).Draw(t, "disks")
@@ -355,4 +359,22 @@ func (v *mover) checkBalance(t *rapid.T) {
 			}
 		}
 	}
+}
+
+// fewer has rapid make a fifth of its checks in a build for the race detector, see disktest.Seeds.
+func fewer(t *testing.T) {
+	checks := flag.Lookup("rapid.checks").Value
+	n, err := strconv.Atoi(checks.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := checks.String()
+	if err := checks.Set(strconv.Itoa(disktest.Seeds(n))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := checks.Set(before); err != nil {
+			t.Error(err)
+		}
+	})
 }
