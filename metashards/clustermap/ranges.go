@@ -3,6 +3,8 @@ package clustermap
 import (
 	"bytes"
 	"slices"
+
+	"github.com/contender/contender/metashards/keys"
 )
 
 // ShowRange lets the map show a range as it is, and reports whether that changed the map. A range that the map knows in a
@@ -23,7 +25,7 @@ func (m *Map) ShowRange(r Range) bool {
 			if o.Generation > r.Generation || o.Generation == r.Generation && o.Leader == r.Leader && bytes.Equal(o.End, r.End) {
 				return false
 			}
-		case !overlap(&o, &r):
+		case !keys.Overlap(o.Start, o.End, r.Start, r.End):
 			next = append(next, o)
 		case o.Generation > r.Generation:
 			return false
@@ -35,11 +37,6 @@ func (m *Map) ShowRange(r Range) bool {
 	i, _ := slices.BinarySearchFunc(next, r.Start, func(o Range, start []byte) int { return bytes.Compare(o.Start, start) })
 	m.Ranges = slices.Insert(next, i, r)
 	return true
-}
-
-// overlap reports whether two ranges share a position. An empty end is none.
-func overlap(a, b *Range) bool {
-	return (len(b.End) == 0 || bytes.Compare(a.Start, b.End) < 0) && (len(a.End) == 0 || bytes.Compare(b.Start, a.End) < 0)
 }
 
 // Range returns a range by id, nil if the map has none.

@@ -207,7 +207,7 @@ func (a *applier) shape(k *call) *metapb.Result {
 			return invalid("a payload that nothing asks for")
 		}
 	}
-	name, isSystem := systemKey(k.Command)
+	name, isSystem := metapb.SystemKey(k.Command)
 	switch {
 	case isSystem && k.Bucket != 0:
 		return invalid("a system record in a bucket")
@@ -217,23 +217,6 @@ func (a *applier) shape(k *call) *metapb.Result {
 		return invalid("no bucket or no key")
 	}
 	return nil
-}
-
-// systemKey returns the key of the system record that a command is about.
-func systemKey(c *metapb.Command) ([]byte, bool) {
-	switch op := c.GetOp().(type) {
-	case *metapb.Command_CreateBucket:
-		return metapb.BucketKey(op.CreateBucket.GetBucket().GetName()), true
-	case *metapb.Command_UpdateBucket:
-		return metapb.BucketKey(op.UpdateBucket.GetBucket().GetName()), true
-	case *metapb.Command_RemoveBucket:
-		return metapb.BucketKey(op.RemoveBucket.GetName()), true
-	case *metapb.Command_SettleBucket:
-		return metapb.BucketKey(op.SettleBucket.GetName()), true
-	case *metapb.Command_PutSystem:
-		return metapb.RecordKey(op.PutSystem.GetName()), true
-	}
-	return nil, false
 }
 
 // isWrite reports whether a command changes objects or uploads of a bucket: those carry the bucket's generation.

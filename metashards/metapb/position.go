@@ -12,3 +12,20 @@ func BucketKey(name string) []byte { return []byte(bucketPrefix + name) }
 
 // RecordKey returns the key of any other system record.
 func RecordKey(name string) []byte { return []byte(recordPrefix + name) }
+
+// SystemKey returns the key of the system record that a command is about, and false if it is about none.
+func SystemKey(c *Command) ([]byte, bool) {
+	switch op := c.GetOp().(type) {
+	case *Command_CreateBucket:
+		return BucketKey(op.CreateBucket.GetBucket().GetName()), true
+	case *Command_UpdateBucket:
+		return BucketKey(op.UpdateBucket.GetBucket().GetName()), true
+	case *Command_RemoveBucket:
+		return BucketKey(op.RemoveBucket.GetName()), true
+	case *Command_SettleBucket:
+		return BucketKey(op.SettleBucket.GetName()), true
+	case *Command_PutSystem:
+		return RecordKey(op.PutSystem.GetName()), true
+	}
+	return nil, false
+}

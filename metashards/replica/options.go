@@ -1,8 +1,5 @@
 package replica
 
-// ElectionTicksDefault is the default of Options.ElectionTicks.
-const ElectionTicksDefault = 10
-
 // Options are the measures of a replica. The zero value of a field means its default.
 type Options struct {
 	// ElectionTicks is how many ticks without a leader start an election (up to twice that, at random). Default 10.
@@ -40,9 +37,9 @@ func orDefault(v *int, d int) {
 	}
 }
 
-// withDefaults returns o with defaults filled in.
-func (o Options) withDefaults() Options {
-	orDefault(&o.ElectionTicks, ElectionTicksDefault)
+// WithDefaults returns o with defaults filled in.
+func (o Options) WithDefaults() Options {
+	orDefault(&o.ElectionTicks, 10)
 	orDefault(&o.HeartbeatTicks, 2)
 	orDefault(&o.MessageBytes, 1<<20)
 	orDefault(&o.MessagePayloadBytes, 4<<20)

@@ -109,7 +109,7 @@ func Load(env Env, rangeID uint64) (r *Replica, err error) {
 		return nil, err
 	}
 	r = &Replica{
-		env: env, opt: env.Options.withDefaults(), id: rangeID, mach: m, campaigns: true,
+		env: env, opt: env.Options.WithDefaults(), id: rangeID, mach: m, campaigns: true,
 		staged: map[entryID]cached{}, inflight: map[uint64]*inflight{}, heard: map[uint64]disk.ID{},
 	}
 	// A replica that was removed can come about once more: where the split that once made it is applied again, after a crash.

@@ -123,19 +123,11 @@ func (j *journey) propose(ctx context.Context, c *metapb.Command, payload []byte
 
 // commandKey returns the key of a command's position.
 func commandKey(c *metapb.Command) ([]byte, error) {
-	switch op := c.GetOp().(type) {
-	case nil:
+	if c.GetOp() == nil {
 		return nil, errors.New("no command")
-	case *metapb.Command_CreateBucket:
-		return metapb.BucketKey(op.CreateBucket.GetBucket().GetName()), nil
-	case *metapb.Command_UpdateBucket:
-		return metapb.BucketKey(op.UpdateBucket.GetBucket().GetName()), nil
-	case *metapb.Command_RemoveBucket:
-		return metapb.BucketKey(op.RemoveBucket.GetName()), nil
-	case *metapb.Command_SettleBucket:
-		return metapb.BucketKey(op.SettleBucket.GetName()), nil
-	case *metapb.Command_PutSystem:
-		return metapb.RecordKey(op.PutSystem.GetName()), nil
+	}
+	if key, ok := metapb.SystemKey(c); ok {
+		return key, nil
 	}
 	return c.GetKey(), nil
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/contender/contender/disk"
-	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/replica"
@@ -64,9 +63,7 @@ func (m *mover) look() {
 				return
 			}
 			q := &metapb.Query{Format: 1, Op: &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}}
-			if start := v.Descriptor().Start; len(start) > 0 {
-				q.Bucket, q.Key, _ = keys.ParsePosition(start)
-			}
+			q.Bucket, q.Key = machine.First(v.Descriptor())
 			a, err := v.Answer(context.Background(), q)
 			if e := v.Close(); err == nil {
 				err = e
@@ -223,9 +220,7 @@ func (m *mover) caughtUp(leader int, id disk.ID) bool {
 func (m *mover) propose(n int, d *metapb.RangeDescriptor, command *metapb.Command) {
 	c, node := m.c, m.c.nodes[n]
 	command.Format, command.Time = 1, uint64(c.wall().UnixMicro())
-	if len(d.Start) > 0 {
-		command.Bucket, command.Key, _ = keys.ParsePosition(d.Start)
-	}
+	command.Bucket, command.Key = machine.First(d)
 	p, err := store.NewProposal(m.rangeID, command, nil, func(r *metapb.Result, err error) {
 		if err == nil && r.Status != metapb.Status_OK && r.Status != metapb.Status_REVISION_MISMATCH {
 			c.fail("a step was refused: %v: %v %s", command, r.Status, r.Detail)

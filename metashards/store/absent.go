@@ -38,15 +38,8 @@ func (c *Core) answersFor(rangeID uint64) bool {
 // heardLeader notes that a range that has no replica here has a leader.
 func (c *Core) heardLeader(rangeID uint64) {
 	a := c.absent[rangeID]
-	a.leader = c.electionTicks()
+	a.leader = c.opt.Replica.ElectionTicks
 	c.absent[rangeID] = a
-}
-
-func (c *Core) electionTicks() int {
-	if n := c.opt.Replica.ElectionTicks; n > 0 {
-		return n
-	}
-	return replica.ElectionTicksDefault
 }
 
 // tickAbsent lets a tick pass for the ranges that are not answered for. One that was not spoken of for long is forgotten.

@@ -170,19 +170,12 @@ func (c *Core) Tick() {
 	c.compareDue()
 	c.weigh()
 	c.tickAbsent()
-	for _, e := range c.snapshots.Tick(c.snapshotTicks()) {
+	for _, e := range c.snapshots.Tick(c.opt.Replica.SnapshotTicks) {
 		if m := c.byRange[e.Range]; m != nil && m.replica != nil {
 			m.replica.SnapshotEnded(e.To)
 			c.touch(m)
 		}
 	}
-}
-
-func (c *Core) snapshotTicks() int {
-	if n := c.opt.Replica.SnapshotTicks; n > 0 {
-		return n
-	}
-	return 100
 }
 
 // Receive takes in a message of another store.

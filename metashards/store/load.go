@@ -14,8 +14,6 @@ const (
 	loadTicks = 100
 	// loadSamples is how many requests are remembered at most, and half of them at least, of so many.
 	loadSamples = 64
-	// loadShare is the least share of the requests, of four, that must fall on either side of a cut.
-	loadShare = 1
 )
 
 // load counts what a range is asked for, and remembers where.
@@ -63,12 +61,13 @@ func cutOf(positions [][]byte, d *metapb.RangeDescriptor) []byte {
 	sorted := slices.Clone(positions)
 	slices.SortFunc(sorted, bytes.Compare)
 	n := len(sorted)
-	for off := range n/2 - n*loadShare/4 + 1 {
+	least := n / 4 // that must fall on either side
+	for off := range n/2 - least + 1 {
 		for _, i := range []int{n/2 - off, n/2 + off} {
 			at := sorted[i]
 			left, _ := slices.BinarySearchFunc(sorted, at, bytes.Compare)
 			bucket, key, err := keys.ParsePosition(at)
-			if left < n*loadShare/4 || err != nil || bytes.Equal(at, d.GetStart()) || !keys.Contains(d.GetStart(), d.GetEnd(), bucket, key) {
+			if left < least || err != nil || bytes.Equal(at, d.GetStart()) || !keys.Contains(d.GetStart(), d.GetEnd(), bucket, key) {
 				continue
 			}
 			return at

@@ -66,6 +66,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Snapshots, 4)
 	set(&o.RetryTicks, 20)
 	set(&o.CompareTicks, 36_000)
+	o.Replica = o.Replica.WithDefaults()
 	if o.BootClock == nil {
 		begin := o.Now()
 		o.BootClock = func() time.Duration { return o.Now().Sub(begin) }

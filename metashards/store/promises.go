@@ -194,7 +194,7 @@ func (c *Core) tickBound(m *member) {
 	switch {
 	case m.lulled.term > 0 && m.replica.Rests(m.lulled.term, m.lulled.index):
 		m.asleep = true
-	case m.idle >= c.electionTicks():
+	case m.idle >= c.opt.Replica.ElectionTicks:
 		m.idle = 0
 		c.table.Doubt(m.rangeID)
 	}
