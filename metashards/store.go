@@ -14,8 +14,10 @@ const SystemBucket = 0
 
 // Names of system records.
 const (
-	// RecordMap holds the cluster map (clustermap.Map, encoded by its own Marshal).
+	// RecordMap holds the cluster map (clustermap.Map, encoded by its own Marshal) as it was some changes ago.
 	RecordMap = "map"
+	// RecordMapTail holds what has changed since (clustermap.Tail). Its revision is the map's.
+	RecordMapTail = "map-tail"
 	// RecordRootKey holds the root access key and secret.
 	RecordRootKey = "root-key"
 	// RecordAuthority holds the cluster's certificate authority with its key.

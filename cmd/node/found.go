@@ -49,10 +49,8 @@ func (n *Node) found(ctx context.Context, cluster disk.ClusterID) error {
 			}
 		}
 	}
-	for _, f := range n.folders {
-		if err := mapcopy.Save(n.env.FS, f.dir, m); err != nil {
-			return err
-		}
+	if err := n.saveMap(m); err != nil {
+		return err
 	}
 	if err := n.makeCredentials(); err != nil {
 		return err

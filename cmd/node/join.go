@@ -48,10 +48,8 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	n.topology = mapcopy.New(m)
-	for _, f := range n.folders {
-		if err := mapcopy.Save(n.env.FS, f.dir, m); err != nil {
-			return err
-		}
+	if err := n.saveMap(m); err != nil {
+		return err
 	}
 	if err := n.setIdentity(id); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/contender/contender/metashards"
+	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/metapb"
 )
 
@@ -49,11 +50,11 @@ func (n *Node) settle(ctx context.Context) {
 
 // settleMap brings the map of the system range here, or puts the founding's there.
 func (n *Node) settleMap(ctx context.Context) error {
-	m, err := n.readMap(ctx)
+	known, err := n.readMap(ctx)
 	if err != nil {
 		return err
 	}
-	if m == nil {
+	if known == nil {
 		first := n.topology.Map()
 		if first.Revision != 1 {
 			return errNoMap
@@ -65,9 +66,14 @@ func (n *Node) settleMap(ctx context.Context) error {
 		if err := n.putSystem(ctx, metashards.RecordMap, value); err != nil {
 			return err
 		}
+		if value, err = (&clustermap.Tail{Format: clustermap.Format, Base: 1}).Marshal(); err != nil {
+			return err
+		}
+		if err := n.putSystem(ctx, metashards.RecordMapTail, value); err != nil {
+			return err
+		}
 		return n.settleMap(ctx)
 	}
-	n.topology.Offer(m)
 	return nil
 }
 

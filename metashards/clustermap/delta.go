@@ -3,12 +3,10 @@ package clustermap
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/contender/contender/disk"
 )
@@ -19,7 +17,7 @@ type Delta struct {
 	Format int    `json:"format"` // of the map, and of the delta itself
 	From   uint64 `json:"from"`   // the revision that it changes
 	To     uint64 `json:"to"`     // the revision that it makes
-	Sum    uint64 `json:"sum"`    // xxh3 of the encoded map that it makes
+	Sum    uint64 `json:"sum"`    // of the map that it makes, by its head and the elements of its lists
 
 	Cluster string `json:"cluster"`
 	Region  string `json:"region"`
@@ -43,12 +41,8 @@ type Changes[T, ID any] struct {
 // Diff returns what makes one map another. Both must be valid, and the second one newer, or else the delta will be
 // refused. The delta shares its parts with the maps.
 func Diff(before, after *Map) (*Delta, error) {
-	sum, err := after.sum()
-	if err != nil {
-		return nil, err
-	}
-	return &Delta{
-		Format: after.Format, From: before.Revision, To: after.Revision, Sum: sum,
+	d := &Delta{
+		Format: after.Format, From: before.Revision, To: after.Revision,
 		Cluster: after.Cluster, Region: after.Region, Policy: after.Policy,
 		Nodes:  diff(before.Nodes, after.Nodes, nodeID, sameNode),
 		Disks:  diff(before.Disks, after.Disks, diskID, func(a, b Disk) bool { return a == b }),
@@ -56,27 +50,24 @@ func Diff(before, after *Map) (*Delta, error) {
 		Ranges: diff(before.Ranges, after.Ranges, rangeID, sameRange),
 
 		Copysets: diff(before.Copysets, after.Copysets, copysetID, sameCopyset),
-	}, nil
+	}
+	_, sum, err := before.changed(d)
+	d.Sum = sum
+	return d, err
 }
 
 // Apply returns the map that the delta makes of m, the same that it was made from, byte for byte as encoded. It is an
 // error if m is of another revision than the delta is for, or if anything else comes out. The result shares with m and
 // the delta what did not change: none of them may be changed any more.
 func (m *Map) Apply(d *Delta) (*Map, error) {
+	if d == nil {
+		return nil, errors.New("apply delta to cluster map: there is none")
+	}
 	if d.Format != Format || d.From != m.Revision || d.To <= d.From {
 		return nil, fmt.Errorf("apply delta to cluster map: it is of format %d and makes revision %d of %d, the map has %d",
 			d.Format, d.To, d.From, m.Revision)
 	}
-	c := &Map{
-		Format: d.Format, Revision: d.To, Cluster: d.Cluster, Region: d.Region, Policy: d.Policy,
-		Nodes:  apply(m.Nodes, d.Nodes, nodeID, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),
-		Disks:  apply(m.Disks, d.Disks, diskID, func(a, b Disk) int { return cmp.Compare(a.ID, b.ID) }),
-		Groups: apply(m.Groups, d.Groups, groupID, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) }),
-		Ranges: apply(m.Ranges, d.Ranges, rangeID, func(a, b Range) int { return bytes.Compare(a.Start, b.Start) }),
-
-		Copysets: apply(m.Copysets, d.Copysets, copysetID, func(a, b Copyset) int { return cmp.Compare(a.ID, b.ID) }),
-	}
-	sum, err := c.sum()
+	c, sum, err := m.changed(d)
 	if err != nil {
 		return nil, err
 	}
@@ -86,31 +77,26 @@ func (m *Map) Apply(d *Delta) (*Map, error) {
 	return c, nil
 }
 
-// Marshal encodes the delta.
-func (d *Delta) Marshal() ([]byte, error) {
-	b, err := json.Marshal(d)
+// changed makes the map that a delta makes of m, and its sum.
+func (m *Map) changed(d *Delta) (c *Map, sum uint64, err error) {
+	parts, err := m.sumOfParts()
+	c = &Map{
+		Format: d.Format, Revision: d.To, Cluster: d.Cluster, Region: d.Region, Policy: d.Policy,
+		Nodes:  apply(&parts, &err, tagNode, m.Nodes, d.Nodes, nodeID, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),
+		Disks:  apply(&parts, &err, tagDisk, m.Disks, d.Disks, diskID, func(a, b Disk) int { return cmp.Compare(a.ID, b.ID) }),
+		Groups: apply(&parts, &err, tagGroup, m.Groups, d.Groups, groupID, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) }),
+		Ranges: apply(&parts, &err, tagRange, m.Ranges, d.Ranges, rangeID, func(a, b Range) int { return bytes.Compare(a.Start, b.Start) }),
+
+		Copysets: apply(&parts, &err, tagCopyset, m.Copysets, d.Copysets, copysetID, func(a, b Copyset) int { return cmp.Compare(a.ID, b.ID) }),
+
+		kept: new(keptSum),
+	}
 	if err != nil {
-		return nil, fmt.Errorf("encode delta of the cluster map: %w", err)
+		return nil, 0, err
 	}
-	return b, nil
-}
-
-// UnmarshalDelta decodes a delta; it refuses a newer format.
-func UnmarshalDelta(b []byte) (*Delta, error) {
-	d := new(Delta)
-	if err := json.Unmarshal(b, d); err != nil {
-		return nil, fmt.Errorf("decode delta of the cluster map: %w", err)
-	}
-	if d.Format != Format {
-		return nil, fmt.Errorf("decode delta of the cluster map: format %d, this program knows %d", d.Format, Format)
-	}
-	return d, nil
-}
-
-// sum names the map's content.
-func (m *Map) sum() (uint64, error) {
-	b, err := m.Marshal()
-	return xxh3.Hash(b), err
+	c.kept.once.Do(func() { c.kept.parts = parts })
+	head, err := c.sumOfHead()
+	return c, parts + head, err
 }
 
 func sameNode(a, b Node) bool { return reflect.DeepEqual(a, b) }
@@ -138,7 +124,8 @@ func diff[T any, ID comparable](before, after []T, id func(T) ID, same func(a, b
 	return c
 }
 
-func apply[T any, ID comparable](list []T, c *Changes[T, ID], id func(T) ID, compare func(a, b T) int) []T {
+// apply makes of a list what it is after changes, and of the sum of the parts what that is then.
+func apply[T any, ID comparable](sum *uint64, failed *error, tag byte, list []T, c *Changes[T, ID], id func(T) ID, compare func(a, b T) int) []T {
 	if c == nil {
 		return list
 	}
@@ -150,16 +137,26 @@ func apply[T any, ID comparable](list []T, c *Changes[T, ID], id func(T) ID, com
 		goes[x] = true
 	}
 	out := make([]T, 0, len(list)+len(c.Set))
+	var gone []T
+	set := slices.SortedStableFunc(slices.Values(c.Set), compare)
 	for _, x := range list {
-		if !goes[id(x)] {
-			out = append(out, x)
+		if goes[id(x)] {
+			gone = append(gone, x)
+			continue
 		}
+		for len(set) > 0 && compare(set[0], x) < 0 {
+			out, set = append(out, set[0]), set[1:]
+		}
+		out = append(out, x)
 	}
-	out = append(out, c.Set...)
+	out = append(out, set...)
+	less, err := sumOf(tag, gone)
+	more, errMore := sumOf(tag, c.Set)
+	*sum += more - less
+	*failed = errors.Join(*failed, err, errMore)
 	if len(out) == 0 && c.Null {
 		return nil
 	}
-	slices.SortStableFunc(out, compare)
 	return out
 }
 

@@ -107,6 +107,8 @@ type Map struct {
 	Ranges []Range `json:"ranges"` // ascending by start
 
 	Copysets []Copyset `json:"copysets,omitempty"` // ascending by id; none: replicas lie as they come
+
+	kept *keptSum // nil while the map may be changed
 }
 
 // Marshal encodes the map.
@@ -118,7 +120,7 @@ func (m *Map) Marshal() ([]byte, error) {
 	return b, nil
 }
 
-// Unmarshal decodes a map; it refuses a newer format.
+// Unmarshal decodes a map; it refuses a newer format. The map is not to be changed: Clone it first.
 func Unmarshal(b []byte) (*Map, error) {
 	m := new(Map)
 	if err := json.Unmarshal(b, m); err != nil {
@@ -127,12 +129,14 @@ func Unmarshal(b []byte) (*Map, error) {
 	if m.Format != Format {
 		return nil, fmt.Errorf("decode cluster map: format %d, this program knows %d", m.Format, Format)
 	}
+	m.kept = new(keptSum)
 	return m, nil
 }
 
-// Clone returns a deep copy.
+// Clone returns a deep copy, to be changed.
 func (m *Map) Clone() *Map {
 	c := *m
+	c.kept = nil
 	c.Nodes = slices.Clone(m.Nodes)
 	c.Disks = slices.Clone(m.Disks)
 	c.Groups = slices.Clone(m.Groups)

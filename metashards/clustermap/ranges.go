@@ -3,8 +3,7 @@ package clustermap
 import (
 	"bytes"
 	"slices"
-
-	"github.com/contender/contender/metashards/keys"
+	"sort"
 )
 
 // ShowRange lets the map show a range as it is, and reports whether that changed the map. A range that the map knows in a
@@ -12,31 +11,50 @@ import (
 // way: they were split, and may not have been shown since. So there may be gaps, until their owners are shown, but no
 // overlap.
 func (m *Map) ShowRange(r Range) bool {
-	next := make([]Range, 0, len(m.Ranges)+1)
-	for _, o := range m.Ranges {
-		switch {
-		case o.ID == r.ID:
-			if r.Leader == 0 {
-				r.Leader = o.Leader
-			}
-			if r.Move == nil && !mutantOrderLost {
-				r.Move = o.Move
-			}
-			if o.Generation > r.Generation || o.Generation == r.Generation && o.Leader == r.Leader && bytes.Equal(o.End, r.End) {
-				return false
-			}
-		case !keys.Overlap(o.Start, o.End, r.Start, r.End):
-			next = append(next, o)
-		case o.Generation > r.Generation:
+	known := slices.IndexFunc(m.Ranges, func(o Range) bool { return o.ID == r.ID })
+	if known >= 0 {
+		o := &m.Ranges[known]
+		if r.Leader == 0 {
+			r.Leader = o.Leader
+		}
+		if r.Move == nil && !mutantOrderLost {
+			r.Move = o.Move
+		}
+		if o.Generation > r.Generation || o.Generation == r.Generation && o.Leader == r.Leader && bytes.Equal(o.End, r.End) {
 			return false
-		case bytes.Compare(o.Start, r.Start) < 0:
-			o.End = r.Start
-			next = append(next, o)
 		}
 	}
-	i, _ := slices.BinarySearchFunc(next, r.Start, func(o Range, start []byte) int { return bytes.Compare(o.Start, start) })
-	m.Ranges = slices.Insert(next, i, r)
+	from, to := m.overlapping(r.Start, r.End)
+	if slices.ContainsFunc(m.Ranges[from:to], func(o Range) bool { return o.ID != r.ID && o.Generation > r.Generation }) {
+		return false
+	}
+	shown := []Range{r}
+	if from < to && m.Ranges[from].ID != r.ID && bytes.Compare(m.Ranges[from].Start, r.Start) < 0 {
+		cut := m.Ranges[from]
+		cut.End = r.Start
+		shown = []Range{cut, r}
+	}
+	if known >= 0 && (known < from || known >= to) { // it lay elsewhere
+		m.Ranges = slices.Delete(m.Ranges, known, known+1)
+		if known < from {
+			from, to = from-1, to-1
+		}
+	}
+	m.Ranges = slices.Replace(m.Ranges, from, to, shown...)
 	return true
+}
+
+// overlapping returns which of the ranges overlap a span: those from the first index to before the second. Where none does,
+// both are where the span would stand.
+func (m *Map) overlapping(start, end []byte) (from, to int) {
+	from = sort.Search(len(m.Ranges), func(i int) bool {
+		o := &m.Ranges[i]
+		return len(o.End) == 0 || bytes.Compare(o.End, start) > 0
+	})
+	to = from + sort.Search(len(m.Ranges)-from, func(i int) bool {
+		return len(end) > 0 && bytes.Compare(m.Ranges[from+i].Start, end) >= 0
+	})
+	return from, to
 }
 
 // Range returns a range by id, nil if the map has none.
@@ -45,4 +63,11 @@ func (m *Map) Range(id uint64) *Range {
 		return &m.Ranges[i]
 	}
 	return nil
+}
+
+// OnlyRangesDiffer reports whether two maps are the same but for their revisions and ranges.
+func OnlyRangesDiffer(a, b *Map) bool {
+	return a.Format == b.Format && a.Cluster == b.Cluster && a.Region == b.Region && a.Policy == b.Policy &&
+		slices.EqualFunc(a.Nodes, b.Nodes, sameNode) && slices.Equal(a.Disks, b.Disks) &&
+		slices.EqualFunc(a.Groups, b.Groups, sameGroup) && slices.EqualFunc(a.Copysets, b.Copysets, sameCopyset)
 }

@@ -23,14 +23,14 @@ const File = "cluster-map.json"
 // fileBytesMax bounds what is read of a copy.
 const fileBytesMax = 256 << 20
 
-// pastMax is how many maps are kept besides the newest, so that others can be told what changed since.
-const pastMax = 8
+// recentMax is how many changes are kept, so that others can be told them instead of the map.
+const recentMax = 100
 
 // Copy is a metashards.Topology. It is safe for concurrent use.
 type Copy struct {
 	mu      sync.Mutex
 	m       *clustermap.Map
-	past    []*clustermap.Map // that were held before, the oldest first
+	recent  clustermap.Tail // the changes that made it what it is, as far as they are known
 	changed chan struct{}
 }
 
@@ -46,21 +46,6 @@ func (c *Copy) Map() *clustermap.Map {
 	return c.m
 }
 
-// At returns the map of a revision if it is held or was one of the last few held, else nil.
-func (c *Copy) At(revision uint64) *clustermap.Map {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.m.Revision == revision {
-		return c.m
-	}
-	for _, m := range c.past {
-		if m.Revision == revision {
-			return m
-		}
-	}
-	return nil
-}
-
 // Changed is closed when a newer map comes.
 func (c *Copy) Changed() <-chan struct{} {
 	c.mu.Lock()
@@ -68,29 +53,34 @@ func (c *Copy) Changed() <-chan struct{} {
 	return c.changed
 }
 
-// Offer takes a map if it is newer than the one held, and reports whether it did.
-func (c *Copy) Offer(m *clustermap.Map) bool {
+// Offer takes a map if it is newer than the one held, and reports whether it did. If changes lead from the one held to it,
+// they are kept.
+func (c *Copy) Offer(m *clustermap.Map, changes ...*clustermap.Delta) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.Revision <= c.m.Revision {
 		return false
 	}
-	if len(c.past) == pastMax {
-		c.past = slices.Delete(c.past, 0, 1)
+	if len(changes) == 0 || changes[0].From != c.m.Revision {
+		c.recent.Deltas = nil
 	}
-	c.past = append(c.past, c.m)
+	all := slices.Concat(c.recent.Deltas, changes) // those who hold the list keep theirs
+	c.recent.Deltas = all[max(0, len(all)-recentMax):]
 	c.m = m
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return true
 }
 
-// Save writes a copy into a folder: after a crash the folder holds the old copy or the new one.
-func Save(fs vfs.FS, dir string, m *clustermap.Map) (err error) {
-	b, err := m.Marshal()
-	if err != nil {
-		return err
-	}
+// Since returns the changes that lead from a revision to the map that is held, and that map; none if they are not known.
+func (c *Copy) Since(revision uint64) (*clustermap.Map, []*clustermap.Delta) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m, c.recent.Since(revision)
+}
+
+// Save writes an encoded map into a folder: after a crash the folder holds the old copy or the new one.
+func Save(fs vfs.FS, dir string, b []byte) (err error) {
 	path := fs.PathJoin(dir, File)
 	defer func() {
 		if err != nil {

@@ -31,17 +31,37 @@ func TestOfferTakesOnlyNewer(t *testing.T) {
 	<-ch
 }
 
-func TestAtKnowsTheLastFew(t *testing.T) {
+// TestSinceKnowsTheLastFew: changes are kept while each follows the one before, and not for ever.
+func TestSinceKnowsTheLastFew(t *testing.T) {
 	c := New(mapOf(1))
-	for revision := uint64(2); revision <= 12; revision++ {
-		c.Offer(mapOf(revision))
-		c.Offer(mapOf(revision - 1)) // is not taken, nor remembered
+	offer := func(to uint64) {
+		c.Offer(mapOf(to), &clustermap.Delta{From: to - 1, To: to})
 	}
-	for revision := range uint64(14) {
-		m := c.At(revision)
-		if known := revision >= 4 && revision <= 12; known != (m != nil) || known && m.Revision != revision {
-			t.Errorf("revision %d: %v", revision, m)
+	for to := uint64(2); to <= 300; to++ {
+		offer(to)
+		offer(to - 1) // is not taken, nor kept
+	}
+	for _, revision := range []uint64{1, 199, 200, 201, 299, 300, 301} {
+		m, changes := c.Since(revision)
+		want := 0
+		if revision >= 200 && revision < 300 {
+			want = int(300 - revision)
 		}
+		if m.Revision != 300 || len(changes) != want || want > 0 && (changes[0].From != revision || changes[want-1].To != 300) {
+			t.Errorf("revision %d: %d changes, want %d", revision, len(changes), want)
+		}
+	}
+	c.Offer(mapOf(302)) // whole
+	if _, changes := c.Since(300); changes != nil {
+		t.Errorf("%d changes lead over a map that came whole", len(changes))
+	}
+	offer(303)
+	if _, changes := c.Since(302); len(changes) != 1 {
+		t.Errorf("%d changes since", len(changes))
+	}
+	offer(305)
+	if _, changes := c.Since(302); changes != nil {
+		t.Errorf("%d changes lead over a gap", len(changes))
 	}
 }
 
@@ -58,7 +78,7 @@ func TestSaveSurvivesACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	for rev := uint64(1); rev < 4; rev++ {
-		if err := Save(fs, "d", mapOf(rev)); err != nil {
+		if err := Save(fs, "d", encoded(t, mapOf(rev))); err != nil {
 			t.Fatal(err)
 		}
 		m, err := Load(fs.CrashClone(vfs.CrashCloneCfg{}), "d")
@@ -75,7 +95,7 @@ func TestLoadNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d != "c" {
-			if err := Save(fs, d, mapOf(uint64(10-i))); err != nil {
+			if err := Save(fs, d, encoded(t, mapOf(uint64(10-i)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -87,4 +107,13 @@ func TestLoadNewest(t *testing.T) {
 	if _, err := LoadNewest(fs, []string{"c"}); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v, want not exist", err)
 	}
+}
+
+func encoded(t *testing.T, m *clustermap.Map) []byte {
+	t.Helper()
+	b, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

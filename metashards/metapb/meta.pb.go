@@ -6465,7 +6465,7 @@ func (x *Beat) GetMapRevision() uint64 {
 }
 
 // MapOffer brings a revision of the cluster map, whose bytes follow. With base 0 they are the whole map, otherwise what
-// changed since base.
+// changed since base. As a question it tells which revision the asker holds: base.
 type MapOffer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`

@@ -45,9 +45,9 @@ func frameMost(k kind) (body, payload uint32, ok bool) {
 		return 4 * kib, 0, true
 	case kindPing:
 		return 64, HealthBytesMax, true
-	case kindPong, kindRelease:
+	case kindPong, kindRelease, kindFetchMap:
 		return 64, 0, true
-	case kindCancel, kindFetchMap:
+	case kindCancel:
 		return 0, 0, true
 	case kindRaft:
 		return 32 * mib, 64 * mib, true

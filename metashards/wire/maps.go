@@ -8,6 +8,7 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/store"
 )
 
 // newerMap says who has a newer map.
@@ -53,35 +54,39 @@ func (p *Peers) followMaps() {
 
 var errMapNotTaken = errors.New("the map was not taken")
 
+// fetchMap brings a peer's map here: what changed, or all of it where that does not do.
 func (p *Peers) fetchMap(node clustermap.NodeID) error {
-	revision, b, err := p.FetchMap(p.ctx, node)
-	if err != nil {
-		return err
+	for _, since := range []uint64{p.opt.Maps.Revision(), 0} {
+		revision, base, b, err := p.FetchMap(p.ctx, node, since)
+		if err != nil {
+			return err
+		}
+		if p.opt.Maps.Take(node, revision, base, b) {
+			return nil
+		}
 	}
-	if !p.opt.Maps.Take(node, revision, 0, b) {
-		return errMapNotTaken
-	}
-	return nil
+	return errMapNotTaken
 }
 
-// FetchMap asks a node for the whole cluster map that it holds.
-func (p *Peers) FetchMap(ctx context.Context, node clustermap.NodeID) (revision uint64, b []byte, err error) {
+// FetchMap asks a node for the cluster map that it holds: what changed since a revision if it knows that, with that revision as
+// base, otherwise the whole map with base 0.
+func (p *Peers) FetchMap(ctx context.Context, node clustermap.NodeID, since uint64) (revision, base uint64, b []byte, err error) {
 	ctx, cancel := p.opt.Clock.WithTimeout(ctx, p.opt.PullTimeout)
 	defer cancel()
-	f, err := p.call(ctx, node, kindFetchMap, nil, nil)
+	f, err := p.call(ctx, node, kindFetchMap, &metapb.MapOffer{Base: since}, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
 	var m metapb.MapOffer
 	if err := decodeAnswer(node, &f, kindMapAnswer, &m); err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
-	return m.Revision, f.payload, nil
+	return m.Revision, m.Base, f.payload, nil
 }
 
 // OfferMap tells all nodes that can be reached of a revision of the cluster map: b is the whole map if base is 0,
 // otherwise what changed since base. It never waits; an offer that was not written yet gives way to the next. Whoever
-// misses it learns of the revision by the next beat, and fetches the map. b must not change afterwards.
+// misses it learns of the revision by the next beat, and fetches what it lacks. b must not change afterwards.
 func (p *Peers) OfferMap(revision, base uint64, b []byte) error {
 	head, err := appendFrame(nil, header{kind: kindOfferMap}, &metapb.MapOffer{Revision: revision, Base: base}, len(b))
 	if err != nil {
@@ -98,12 +103,16 @@ func (p *Peers) OfferMap(revision, base uint64, b []byte) error {
 }
 
 // fetchMap answers a peer.
-func (s *session) fetchMap() answer {
+func (s *session) fetchMap(j *job) answer {
+	var asked metapb.MapOffer
+	if err := asked.UnmarshalVT(j.frame.body); err != nil {
+		return answer{err: &store.Refusal{Reason: store.Invalid, Err: err}}
+	}
 	if s.peers.opt.Maps == nil {
 		return answer{err: errNoMaps}
 	}
-	revision, b, err := s.peers.opt.Maps.Encoded()
-	return answer{kind: kindMapAnswer, message: &metapb.MapOffer{Revision: revision}, tail: b, err: err}
+	revision, base, b, err := s.peers.opt.Maps.Encoded(asked.Base)
+	return answer{kind: kindMapAnswer, message: &metapb.MapOffer{Revision: revision, Base: base}, tail: b, err: err}
 }
 
 // takeMap takes in what a peer offers.
@@ -117,7 +126,7 @@ func (s *session) takeMap(j *job) {
 	}
 }
 
-// MapCopy is the Maps that a mapcopy.Copy is: whole maps and clustermap.Deltas, each judged before it is taken. It is safe
+// MapCopy is the Maps that a mapcopy.Copy is: whole maps and clustermap.Tails, each judged before it is taken. It is safe
 // for concurrent use.
 type MapCopy struct {
 	copy   *mapcopy.Copy
@@ -135,38 +144,19 @@ func NewMapCopy(c *mapcopy.Copy, logger *slog.Logger) *MapCopy {
 func (c *MapCopy) Revision() uint64 { return c.copy.Map().Revision }
 
 // Encoded implements Maps.
-func (c *MapCopy) Encoded() (uint64, []byte, error) {
-	m := c.copy.Map()
-	b, err := m.Marshal()
-	return m.Revision, b, err
+func (c *MapCopy) Encoded(since uint64) (revision, base uint64, b []byte, err error) {
+	m, changes := c.copy.Since(since)
+	if len(changes) == 0 {
+		b, err = m.Marshal()
+		return m.Revision, 0, b, err
+	}
+	b, err = (&clustermap.Tail{Format: clustermap.Format, Deltas: changes}).Marshal()
+	return m.Revision, since, b, err
 }
 
-// Offerable returns what is to be offered, by OfferMap, to those who hold the map of a revision: what changed since then,
-// if that is still known and shorter than the map, else the whole map and base 0.
-func (c *MapCopy) Offerable(since uint64) (revision, base uint64, b []byte, err error) {
-	m := c.copy.Map()
-	if b, err = m.Marshal(); err != nil {
-		return 0, 0, nil, err
-	}
-	before := c.copy.At(since)
-	if before == nil || since == 0 || since >= m.Revision {
-		return m.Revision, 0, b, nil
-	}
-	d, err := clustermap.Diff(before, m)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	delta, err := d.Marshal()
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	if len(delta) >= len(b) {
-		return m.Revision, 0, b, nil
-	}
-	return m.Revision, since, delta, nil
-}
+var errOtherMap = errors.New("it is of another cluster or revision")
 
-// Take implements Maps. It takes what changed since the map that is held, and wants the whole map where that was another.
+// Take implements Maps. It takes what changed since the map that is held, and nothing else where that was another.
 func (c *MapCopy) Take(from clustermap.NodeID, revision, base uint64, b []byte) bool {
 	held := c.copy.Map()
 	if revision <= held.Revision {
@@ -175,29 +165,31 @@ func (c *MapCopy) Take(from clustermap.NodeID, revision, base uint64, b []byte) 
 	if base != 0 && base != held.Revision {
 		return false
 	}
-	m, err := decodeMap(held, base, b)
+	m, changes, err := decodeMap(held, revision, base, b)
 	if err == nil {
 		err = m.Validate()
 	}
 	if err == nil && (m.Cluster != held.Cluster || m.Revision != revision) {
-		err = errors.New("it is of another cluster or revision")
+		err = errOtherMap
 	}
 	if err != nil {
 		c.logger.Warn("cluster map refused", "from", from, "revision", revision, "base", base, "error", err)
 		return false
 	}
-	c.copy.Offer(m)
+	c.copy.Offer(m, changes...)
 	return true
 }
 
 // decodeMap reads a whole map if base is 0, otherwise what changed since the map that is held.
-func decodeMap(held *clustermap.Map, base uint64, b []byte) (*clustermap.Map, error) {
+func decodeMap(held *clustermap.Map, revision, base uint64, b []byte) (*clustermap.Map, []*clustermap.Delta, error) {
 	if base == 0 {
-		return clustermap.Unmarshal(b)
+		m, err := clustermap.Unmarshal(b)
+		return m, nil, err
 	}
-	d, err := clustermap.UnmarshalDelta(b)
+	t, err := clustermap.UnmarshalTail(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return held.Apply(d)
+	m, err := t.Bring(held, revision)
+	return m, t.Since(held.Revision), err
 }

@@ -1,15 +1,14 @@
 package wire_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/wire"
@@ -30,10 +29,10 @@ func (m *text) Revision() uint64 {
 	return m.revision
 }
 
-func (m *text) Encoded() (uint64, []byte, error) {
+func (m *text) Encoded(uint64) (revision, base uint64, b []byte, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.revision, []byte(m.b), nil
+	return m.revision, 0, []byte(m.b), nil
 }
 
 func (m *text) Take(from clustermap.NodeID, revision, base uint64, b []byte) bool {
@@ -75,7 +74,7 @@ func TestMaps(t *testing.T) {
 		all := func(what, b string) {
 			t.Helper()
 			for id, m := range maps {
-				if _, got, _ := m.Encoded(); string(got) != b {
+				if _, _, got, _ := m.Encoded(0); string(got) != b {
 					t.Errorf("%s: node %d has %q, want %q", what, id, got, b)
 				}
 			}
@@ -111,7 +110,7 @@ func TestMaps(t *testing.T) {
 		if got := fmt.Sprint(maps[2].taken); got != want {
 			t.Errorf("node 2 took %s, want %s", got, want)
 		}
-		if revision, b, err := nodes[1].peers.FetchMap(t.Context(), 4); revision != 4 || string(b) != "fourth" || err != nil {
+		if revision, _, b, err := nodes[1].peers.FetchMap(t.Context(), 4, 1); revision != 4 || string(b) != "fourth" || err != nil {
 			t.Error(revision, b, err)
 		}
 	})
@@ -157,85 +156,69 @@ func TestMapCopy(t *testing.T) {
 	if c.Take(2, 9, 0, []byte("{")) {
 		t.Error("garbage taken")
 	}
-	revision, b, err := c.Encoded()
+	revision, _, b, err := c.Encoded(0)
 	m, e := clustermap.Unmarshal(b)
 	if revision != 7 || err != nil || e != nil || m.Revision != 7 {
 		t.Error(revision, err, e)
 	}
 }
 
-// wide is a map of so many disks.
-func wide(revision uint64, disks int) *clustermap.Map {
-	return realMap(revision, func(m *clustermap.Map) {
-		m.Disks = nil
-		for id := range disks {
-			m.Disks = append(m.Disks, clustermap.Disk{ID: disk.ID(id + 1), Node: 1, Device: "a", CapacityBytes: int64(revision)})
-			if id > 1 {
-				m.Disks[id].CapacityBytes = 1 // only the first two differ from revision to revision
-			}
-		}
-	})
-}
-
-// TestMapCopyOffersChanges: what one copy offers the other takes, if it holds the map that the change is for.
-func TestMapCopyOffersChanges(t *testing.T) {
+// TestMapCopySendsChanges: who lacks some changes gets those, if they are known, and else the map; what does not follow the map
+// that is held, or comes out otherwise, is not taken.
+func TestMapCopySendsChanges(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
-	one, two := mapcopy.New(wide(1, 50)), mapcopy.New(wide(1, 50))
-	from, to := wire.NewMapCopy(one, logger), wire.NewMapCopy(two, logger)
-	same := func(what string) {
-		t.Helper()
-		_, a, e := from.Encoded()
-		if _, b, err := to.Encoded(); err != nil || e != nil || !bytes.Equal(a, b) {
-			t.Errorf("%s: %s, want %s", what, b, a)
-		}
+	named := func(revision uint64, name string) *clustermap.Map {
+		return realMap(revision, func(m *clustermap.Map) { m.Nodes[0].Name = name })
 	}
-	offer := func(what string, since, wantBase uint64, taken bool) {
+	one, two := mapcopy.New(named(1, "a")), mapcopy.New(named(1, "a"))
+	from, to := wire.NewMapCopy(one, logger), wire.NewMapCopy(two, logger)
+	change := func(name string) *clustermap.Delta {
 		t.Helper()
-		revision, base, b, err := from.Offerable(since)
-		if err != nil || revision != from.Revision() || base != wantBase {
-			t.Fatalf("%s: revision %d on %d, %v", what, revision, base, err)
+		d, err := clustermap.Diff(one.Map(), named(one.Map().Revision+1, name))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, whole, _ := from.Encoded(); base != 0 && len(b) >= len(whole) || base == 0 && !bytes.Equal(b, whole) {
-			t.Errorf("%s: %d bytes on %d, the map has %d", what, len(b), base, len(whole))
+		m, err := one.Map().Apply(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.Offer(m, d)
+		return d
+	}
+	send := func(what string, since, wantBase uint64, taken bool) {
+		t.Helper()
+		revision, base, b, err := from.Encoded(since)
+		if err != nil || revision != one.Map().Revision || base != wantBase {
+			t.Fatalf("%s: revision %d on %d, %v", what, revision, base, err)
 		}
 		if got := to.Take(1, revision, base, b); got != taken {
 			t.Errorf("%s: taken is %v", what, got)
 		}
+		if same := two.Map().Revision == one.Map().Revision && reflect.DeepEqual(two.Map().Nodes, one.Map().Nodes); same != taken {
+			t.Errorf("%s: %+v, want %+v", what, two.Map().Nodes[0], one.Map().Nodes[0])
+		}
 	}
-	offer("nothing new", 1, 0, true)
-	one.Offer(wide(2, 50))
-	offer("a change", 1, 1, true)
-	same("a change")
-	one.Offer(wide(3, 50))
-	one.Offer(wide(4, 50))
-	offer("for a map that is not held", 3, 3, false)
-	offer("two at once", 2, 2, true)
-	same("two at once")
-	for revision := uint64(5); revision < 20; revision++ {
-		one.Offer(wide(revision, 50))
-	}
-	offer("of one long gone", 4, 0, true)
-	same("of one long gone")
-	one.Offer(wide(20, 50))
-	offer("of one that never was", 77, 0, true)
-	one.Offer(wide(21, 2))
-	offer("where all changed", 20, 0, true)
-	same("where all changed")
+	change("b")
+	send("a change", 1, 1, true)
+	change("c")
+	change("d")
+	send("for a map that is not held", 3, 3, false)
+	send("two at once", 2, 2, true)
+	one.Offer(named(9, "e"))
+	send("whole", 4, 0, true)
+	change("f")
+	send("after a whole one", 9, 9, true)
 
-	two.Offer(wide(30, 3)) // another history, which must not be: it is found out
-	one.Offer(wide(30, 2))
-	one.Offer(realMap(31, func(m *clustermap.Map) { *m = *wide(30, 2); m.Revision = 31 }))
-	d, err := clustermap.Diff(one.At(30), one.At(31))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := d.Marshal()
-	if err != nil || to.Take(1, 31, 30, b) || to.Revision() != 30 {
-		t.Errorf("taken on another map: %v", err)
-	}
-	if to.Take(1, 31, 30, []byte("{")) {
+	other := named(20, "g") // another history, which must not be
+	other.Nodes[1].Name = "x"
+	two.Offer(other)
+	one.Offer(named(20, "g"))
+	change("h")
+	send("on another map", 20, 20, false)
+	if to.Take(1, 21, 20, []byte("{")) {
 		t.Error("garbage taken")
 	}
+	send("whole after all", 1, 0, true)
 }
 
 // TestMapDirectory: the directory follows the map.

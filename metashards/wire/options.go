@@ -23,10 +23,11 @@ type Store interface {
 type Maps interface {
 	// Revision returns the revision of the map held here. It is asked often and answers at once.
 	Revision() uint64
-	// Encoded returns the whole map held here.
-	Encoded() (revision uint64, b []byte, err error)
+	// Encoded returns the map held here, for one who holds that of revision since: what changed since then, with that
+	// revision as base, or the whole map with base 0.
+	Encoded(since uint64) (revision, base uint64, b []byte, err error)
 	// Take takes in what a peer offers: the whole map if base is 0, otherwise what changed since base. It ignores what
-	// is not newer. It returns false if it wants the whole map.
+	// is not newer. It returns false if it wants something else.
 	Take(from clustermap.NodeID, revision, base uint64, b []byte) bool
 }
 

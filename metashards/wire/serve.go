@@ -74,7 +74,7 @@ func (s *session) do(j *job) answer {
 	case kindPayload:
 		return s.payload(j)
 	case kindFetchMap:
-		return s.fetchMap()
+		return s.fetchMap(j)
 	case kindOfferMap:
 		s.takeMap(j)
 	}
