@@ -271,7 +271,7 @@ func (n *Node) outboxes() (led []outbox.Position) {
 	for _, r := range n.led() {
 		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
 		if err == nil && bucket != metashards.SystemBucket {
-			led = append(led, outbox.Position{Bucket: bucket, Key: key})
+			led = append(led, outbox.Position{Bucket: bucket, Key: key, Range: r.Range, Applied: r.Applied})
 		}
 	}
 	return led

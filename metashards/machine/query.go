@@ -315,8 +315,12 @@ func (x *reading) listOutbox() (*metapb.Answer, error) {
 		looks--
 		last = append(last[:0:0], row.Key...)
 		at, notBefore, _, err := keys.ParseOutbox(row.Key)
-		if err != nil || notBefore > q.Due {
+		if err != nil {
 			return err
+		}
+		if notBefore > q.Due {
+			a.Waits = true
+			return nil
 		}
 		item := &metapb.OutboxItem{Row: last, Value: new(metapb.OutboxRow), Bucket: at.Bucket, Key: at.Key}
 		a.Outbox = append(a.Outbox, item)

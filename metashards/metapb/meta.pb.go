@@ -5482,7 +5482,9 @@ type Answer struct {
 	// With WRONG_RANGE: the range that owns the position, if this store knows it.
 	Range *RangeReport `protobuf:"bytes,18,opt,name=range,proto3" json:"range,omitempty"`
 	// A position, of FindSplit.
-	Split         []byte `protobuf:"bytes,19,opt,name=split,proto3" json:"split,omitempty"`
+	Split []byte `protobuf:"bytes,19,opt,name=split,proto3" json:"split,omitempty"`
+	// Of ListOutbox: there are rows that are not due yet.
+	Waits         bool `protobuf:"varint,20,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5648,6 +5650,13 @@ func (x *Answer) GetSplit() []byte {
 		return x.Split
 	}
 	return nil
+}
+
+func (x *Answer) GetWaits() bool {
+	if x != nil {
+		return x.Waits
+	}
+	return false
 }
 
 // RangeReport answers GetRange.
@@ -7488,7 +7497,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x03row\x18\x01 \x01(\fR\x03row\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.contender.meta.v1.OutboxRowR\x05value\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\x8f\x06\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"\xa5\x06\n" +
 	"\x06Answer\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -7511,7 +7520,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04time\x18\x11 \x01(\x04R\x04time\x124\n" +
 	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\x12\x14\n" +
-	"\x05split\x18\x13 \x01(\fR\x05split\"\xb7\x01\n" +
+	"\x05split\x18\x13 \x01(\fR\x05split\x12\x14\n" +
+	"\x05waits\x18\x14 \x01(\bR\x05waits\"\xb7\x01\n" +
 	"\vRangeReport\x128\n" +
 	"\x05range\x18\x01 \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x12>\n" +
 	"\breplicas\x18\x02 \x03(\v2\".contender.meta.v1.ReplicaProgressR\breplicas\x12\x16\n" +

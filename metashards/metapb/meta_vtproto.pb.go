@@ -1983,6 +1983,7 @@ func (m *Answer) CloneVT() *Answer {
 	r.Generation = m.Generation
 	r.Time = m.Time
 	r.Range = m.Range.CloneVT()
+	r.Waits = m.Waits
 	if rhs := m.Payload; rhs != nil {
 		tmpBytes := make([]byte, len(rhs))
 		copy(tmpBytes, rhs)
@@ -7379,6 +7380,18 @@ func (m *Answer) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Waits {
+		i--
+		if m.Waits {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
 	if len(m.Split) > 0 {
 		i -= len(m.Split)
 		copy(dAtA[i:], m.Split)
@@ -10907,6 +10920,9 @@ func (m *Answer) SizeVT() (n int) {
 	l = len(m.Split)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Waits {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -23936,6 +23952,26 @@ func (m *Answer) UnmarshalVT(dAtA []byte) error {
 				m.Split = []byte{}
 			}
 			iNdEx = postIndex
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Waits", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Waits = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -33,10 +33,13 @@ type Bytes interface {
 	Drop(ctx context.Context, blobs ...*metapb.Blob) error
 }
 
-// Position is a place in the metadata space.
+// Position is a place in the metadata space, and the range that it lies in.
 type Position struct {
 	Bucket uint64
 	Key    []byte
+	// Range and Applied are the range's id and an entry that it has applied. A range whose outbox was found empty is not asked
+	// again, and sleeps on, until it has applied another. Zero: unknown.
+	Range, Applied uint64
 }
 
 // Options are what a Worker is made from. Store, Bytes, Now and Led must be set.
@@ -59,7 +62,8 @@ type Options struct {
 // Worker empties the outboxes of ranges. Two workers on one outbox do no harm but double work.
 type Worker struct {
 	o       Options
-	backoff time.Duration // 0: the last pass went well
+	backoff time.Duration     // 0: the last pass went well
+	emptied map[uint64]uint64 // what ranges had applied before their outboxes were found empty
 }
 
 // New returns a Worker.
@@ -73,7 +77,7 @@ func New(o Options) *Worker {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{o: o}
+	return &Worker{o: o, emptied: map[uint64]uint64{}}
 }
 
 // Run works until ctx ends. The caller owns its goroutine.
@@ -116,38 +120,47 @@ func (w *Worker) pause() time.Duration {
 // the others, and the row stays; the error joins what failed.
 func (w *Worker) Pass(ctx context.Context) (done int, err error) {
 	var failed []error
+	emptied := map[uint64]uint64{} // of those that are led now only
+	defer func() { w.emptied = emptied }()
 	for _, at := range w.o.Led() {
 		if ctx.Err() != nil {
 			return done, errors.Join(append(failed, ctx.Err())...)
 		}
-		n, err := w.empty(ctx, at)
+		if at.Applied != 0 && (w.emptied[at.Range] == at.Applied || mutantOutboxAsleep && w.emptied[at.Range] != 0) {
+			emptied[at.Range] = at.Applied
+			continue
+		}
+		n, rest, err := w.empty(ctx, at)
 		done += n
 		if err != nil {
 			failed = append(failed, err)
+		} else if n == 0 && !rest {
+			emptied[at.Range] = at.Applied
 		}
 	}
 	return done, errors.Join(failed...)
 }
 
 // empty carries out the rows of the range at a position, page by page. The range may be split meanwhile: what lies beyond
-// its new end is the next pass's, once this node knows that it leads that range, too.
-func (w *Worker) empty(ctx context.Context, at Position) (done int, err error) {
+// its new end is the next pass's, once this node knows that it leads that range, too. It reports whether rows are left.
+func (w *Worker) empty(ctx context.Context, at Position) (done int, rest bool, err error) {
 	var after []byte
 	var failed []error
 	for {
 		a, err := w.page(ctx, at, after)
 		if err != nil {
-			return done, errors.Join(append(failed, err)...)
+			return done, true, errors.Join(append(failed, err)...)
 		}
+		rest = rest || a.Waits
 		items, bad := w.carryOut(ctx, a.Outbox)
 		failed = append(failed, bad...)
 		n, err := w.acknowledge(ctx, at, items)
-		done += n
+		done, rest = done+n, rest || n < len(a.Outbox)
 		if err != nil {
-			return done, errors.Join(append(failed, err)...)
+			return done, true, errors.Join(append(failed, err)...)
 		}
 		if !a.Truncated || bytes.Compare(a.Next, after) <= 0 {
-			return done, errors.Join(failed...)
+			return done, rest, errors.Join(failed...)
 		}
 		after = a.Next
 	}
@@ -249,7 +262,7 @@ func (w *Worker) acknowledge(ctx context.Context, at Position, items []*metapb.O
 func (w *Worker) acknowledgements(at Position, items []*metapb.OutboxItem) (commands []*metapb.Command) {
 	now := record.Micros(w.o.Now())
 	for _, it := range items {
-		own := Position{it.Bucket, it.Key}
+		own := Position{Bucket: it.Bucket, Key: it.Key}
 		if mutantOutboxOwner {
 			own = at
 		}

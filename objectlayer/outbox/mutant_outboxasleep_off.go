@@ -1,0 +1,5 @@
+//go:build !mutant_outboxasleep
+
+package outbox
+
+const mutantOutboxAsleep = false
