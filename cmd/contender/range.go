@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/url"
 	"os"
 	"slices"
@@ -18,9 +20,10 @@ import (
 )
 
 type rangeVerb struct {
-	Ls    rangeLsVerb    `cmd:"" help:"List the ranges of the metadata and where their replicas lie."`
-	Split rangeSplitVerb `cmd:"" help:"Split a range in two."`
-	Move  rangeMoveVerb  `cmd:"" help:"Move a replica of a range from one disk to another. The cluster may move others, or the same again, to stay balanced."`
+	Ls       rangeLsVerb       `cmd:"" help:"List the ranges of the metadata and where their replicas lie."`
+	Split    rangeSplitVerb    `cmd:"" help:"Split a range in two."`
+	Presplit rangePresplitVerb `cmd:"" help:"Split ranges at many keys of a bucket, so that it can be filled from many sides at once. Ranges split by themselves, too."`
+	Move     rangeMoveVerb     `cmd:"" help:"Move a replica of a range from one disk to another. The cluster may move others, or the same again, to stay balanced."`
 }
 
 type rangeLsVerb struct {
@@ -35,6 +38,13 @@ type rangeSplitVerb struct {
 	At       string        `placeholder:"s3://BUCKET/KEY" help:"Split the range that holds this key, before it."`
 	Endpoint string        `default:"http://127.0.0.1:9000" help:"S3 endpoint of any node."`
 	Timeout  time.Duration `default:"60s" help:"How long to wait for the answer."`
+}
+
+type rangePresplitVerb struct {
+	Bucket   string        `arg:"" placeholder:"s3://BUCKET" help:"The bucket."`
+	Keys     string        `arg:"" default:"-" help:"File of keys, one in a line; - is standard input."`
+	Endpoint string        `default:"http://127.0.0.1:9000" help:"S3 endpoint of any node."`
+	Timeout  time.Duration `default:"10m" help:"How long to wait for all of it."`
 }
 
 type rangeMoveVerb struct {
@@ -105,6 +115,48 @@ func (v *rangeSplitVerb) request() (q admin.SplitRequest, err error) {
 		return q, fmt.Errorf("range: --at %q: want s3://BUCKET/KEY", v.At)
 	}
 	return admin.SplitRequest{Range: v.ID, Bucket: bucket, Key: key}, nil
+}
+
+// Run splits at all keys, some at a time, and prints how often.
+func (v *rangePresplitVerb) Run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, v.Timeout)
+	defer cancel()
+	bucket := strings.TrimSuffix(strings.TrimPrefix(v.Bucket, "s3://"), "/")
+	if bucket == "" || strings.Contains(bucket, "/") {
+		return fmt.Errorf("range: %q: want s3://BUCKET", v.Bucket)
+	}
+	content, err := readKeys(v.Keys)
+	if err != nil {
+		return fmt.Errorf("range: %w", err)
+	}
+	var sum admin.PresplitAnswer
+	for some := range slices.Chunk(slices.Collect(keyLines(content)), admin.PresplitKeysMax) {
+		var a admin.PresplitAnswer
+		if err := post(ctx, rangeClient(v.Endpoint), "/-/admin/ranges/presplit", admin.PresplitRequest{Bucket: bucket, Keys: some}, &a); err != nil {
+			return fmt.Errorf("%w (%d ranges were split before)", err, sum.Split)
+		}
+		sum.Split, sum.Refused = sum.Split+a.Split, sum.Refused+a.Refused
+	}
+	_, err = fmt.Printf("%d ranges split, %d keys left: a range begins there already, or exchanges its replicas\n", sum.Split, sum.Refused)
+	return err
+}
+
+func readKeys(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// keyLines returns the lines that are not empty.
+func keyLines(content []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range bytes.Lines(content) {
+			if key := strings.TrimSuffix(string(line), "\n"); key != "" && !yield(key) {
+				return
+			}
+		}
+	}
 }
 
 // Run orders a move, and waits until it is carried out if that is asked for.

@@ -250,10 +250,19 @@ var errNoSplit = errors.New("the range cannot be split there")
 // splitRange splits the range that owns a position before it, lets the map show both parts, and returns them. The error is
 // errNoSplit where a range begins already, or while its replicas are being exchanged.
 func (n *Node) splitRange(ctx context.Context, at []byte) (*metapb.Result, error) {
-	id, err := n.newRangeID(ctx)
+	id, err := n.newRangeIDs(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
+	r, err := n.splitAt(ctx, at, id)
+	if err != nil {
+		return nil, err
+	}
+	return r, n.showRanges(ctx, rangeOf(r.Range), rangeOf(r.Split))
+}
+
+// splitAt is splitRange with the id of the range to come, and does not let the map show anything.
+func (n *Node) splitAt(ctx context.Context, at []byte, id uint64) (*metapb.Result, error) {
 	bucket, key, err := keys.ParsePosition(at)
 	if err != nil {
 		return nil, err
@@ -272,28 +281,27 @@ func (n *Node) splitRange(ctx context.Context, at []byte) (*metapb.Result, error
 		case err != nil:
 			return nil, err
 		case r.Status == metapb.Status_OK:
-			return r, n.showRanges(ctx, rangeOf(r.Range), rangeOf(r.Split))
+			return r, nil
 		case try == splitTries || r.Status != metapb.Status_REVISION_MISMATCH:
 			return nil, fmt.Errorf("%w: range %d: %v %s", errNoSplit, d.GetId(), r.Status, r.Detail)
 		}
 	}
 }
 
-// newRangeID returns an id that no range has ever had.
-func (n *Node) newRangeID(ctx context.Context) (uint64, error) {
+// newRangeIDs returns the first of so many ids, one after the other, that no range has ever had.
+func (n *Node) newRangeIDs(ctx context.Context, count uint64) (first uint64, err error) {
 	for {
 		rec, err := n.getSystem(ctx, metashards.RecordRangeIDs)
 		if err != nil {
 			return 0, err
 		}
-		id := uint64(dataRange)
+		last := uint64(dataRange)
 		if len(rec.GetValue()) == 8 {
-			id = binary.BigEndian.Uint64(rec.Value)
+			last = binary.BigEndian.Uint64(rec.Value)
 		}
-		id++
-		won, err := n.putSystemAt(ctx, metashards.RecordRangeIDs, binary.BigEndian.AppendUint64(nil, id), rec.GetRevision())
+		won, err := n.putSystemAt(ctx, metashards.RecordRangeIDs, binary.BigEndian.AppendUint64(nil, last+count), rec.GetRevision())
 		if err != nil || won {
-			return id, err
+			return last + 1, err
 		}
 	}
 }

@@ -23,7 +23,7 @@ func New(src Source, tokens Tokens, arranger Arranger, log *slog.Logger) http.Ha
 	if arranger != nil {
 		m.HandleFunc("GET "+Prefix+"ranges", a.ranges)
 		m.HandleFunc(Prefix+"ranges", a.allow("GET, HEAD"))
-		for path, do := range map[string]http.HandlerFunc{"ranges/split": a.splitRange, "ranges/move": a.moveReplica} {
+		for path, do := range map[string]http.HandlerFunc{"ranges/split": a.splitRange, "ranges/presplit": a.presplit, "ranges/move": a.moveReplica} {
 			m.HandleFunc("POST "+Prefix+path, do)
 			m.HandleFunc(Prefix+path, a.allow("POST"))
 		}

@@ -18,6 +18,8 @@ type Arranger interface {
 	Ranges(ctx context.Context, bucket string) (RangeList, error)
 	// SplitRange splits a range and returns both parts.
 	SplitRange(ctx context.Context, q SplitRequest) (SplitAnswer, error)
+	// Presplit splits ranges at each of some keys. Where one begins already, or cannot be split now, it is left as it is.
+	Presplit(ctx context.Context, q PresplitRequest) (PresplitAnswer, error)
 	// MoveReplica orders that a replica of a range goes from one disk to another. That it returns nil does not say that it
 	// has gone: the order stands in the list of ranges until it is carried out, or can't be any more.
 	MoveReplica(ctx context.Context, q MoveRequest) error
@@ -103,6 +105,21 @@ type SplitAnswer struct {
 	Right Range `json:"right"`
 }
 
+// PresplitKeysMax is how many keys a PresplitRequest may name.
+const PresplitKeysMax = 1000
+
+// PresplitRequest asks, by POST, for splits at many keys of a bucket: before it is filled, for example.
+type PresplitRequest struct {
+	Bucket string   `json:"bucket"`
+	Keys   []string `json:"keys"` // at most PresplitKeysMax
+}
+
+// PresplitAnswer says how many ranges were split, and how many were left as they are.
+type PresplitAnswer struct {
+	Split   int `json:"split"`
+	Refused int `json:"refused"`
+}
+
 // MoveRequest asks, by POST, that a replica of a range goes from one disk to another.
 type MoveRequest struct {
 	Range uint64 `json:"range"`
@@ -110,8 +127,8 @@ type MoveRequest struct {
 	To    string `json:"to"`
 }
 
-// rangeRequestMax bounds the body of a request about ranges.
-const rangeRequestMax = 16 << 10
+// rangeRequestMax bounds the body of a request about ranges: keys of 1,024 bytes, each of which may be six in JSON.
+const rangeRequestMax = 16<<10 + PresplitKeysMax*6<<10
 
 func (a *api) ranges(w http.ResponseWriter, r *http.Request) {
 	l, err := a.arranger.Ranges(r.Context(), r.URL.Query().Get("bucket"))
@@ -137,6 +154,19 @@ func (a *api) splitRange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := a.arranger.SplitRange(r.Context(), q)
+	a.answer(w, r, s, err)
+}
+
+func (a *api) presplit(w http.ResponseWriter, r *http.Request) {
+	var q PresplitRequest
+	if !a.read(w, r, &q) {
+		return
+	}
+	if q.Bucket == "" || len(q.Keys) == 0 || len(q.Keys) > PresplitKeysMax {
+		a.answer(w, r, nil, &RangeError{Invalid, "Want a bucket, and one to 1,000 keys."})
+		return
+	}
+	s, err := a.arranger.Presplit(r.Context(), q)
 	a.answer(w, r, s, err)
 }
 

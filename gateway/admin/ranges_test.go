@@ -31,6 +31,11 @@ func (a *arranger) SplitRange(_ context.Context, q admin.SplitRequest) (admin.Sp
 	return admin.SplitAnswer{Left: admin.Range{ID: 1}, Right: admin.Range{ID: 2}}, a.err
 }
 
+func (a *arranger) Presplit(_ context.Context, q admin.PresplitRequest) (admin.PresplitAnswer, error) {
+	a.asked = fmt.Sprintf("presplit %s at %d keys", q.Bucket, len(q.Keys))
+	return admin.PresplitAnswer{Split: len(q.Keys)}, a.err
+}
+
 func (a *arranger) MoveReplica(_ context.Context, q admin.MoveRequest) error {
 	a.asked = fmt.Sprintf("move %d %s %s", q.Range, q.From, q.To)
 	return a.err
@@ -84,7 +89,13 @@ func TestRangeRequests(t *testing.T) {
 		{"POST", "ranges/split", `{"range":7,"key":"k"}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "ranges/split", `{}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "ranges/split", `7`, nil, "", 400, "InvalidRequest"},
-		{"POST", "ranges/split", `{"bucket":"` + strings.Repeat("b", 20<<10) + `"}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "ranges/split", `{"bucket":"` + strings.Repeat("b", 8<<20) + `"}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "ranges/presplit", `{"bucket":"b","keys":["a","b"]}`, nil, "presplit b at 2 keys", 200, ""},
+		{"POST", "ranges/presplit", `{"bucket":"b","keys":[` + strings.Repeat(`"k",`, 999) + `"k"]}`, nil, "presplit b at 1000 keys", 200, ""},
+		{"POST", "ranges/presplit", `{"bucket":"b","keys":[` + strings.Repeat(`"k",`, 1000) + `"k"]}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "ranges/presplit", `{"bucket":"b"}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "ranges/presplit", `{"keys":["a"]}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "ranges/presplit", `{"bucket":"b","keys":["a"]}`, gone, "presplit b at 1 keys", 404, "NotFound"},
 		{"POST", "ranges/split", `{"range":7}`, gone, "split 7 /", 404, "NotFound"},
 		{"POST", "ranges/split", `{"range":7}`, fmt.Errorf("wrapped: %w", stuck), "split 7 /", 409, "Conflict"},
 		{"POST", "ranges/split", `{"range":7}`, errors.New("secret"), "split 7 /", 503, "Unavailable"},
