@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/contender/contender/metashards"
@@ -17,10 +16,10 @@ import (
 // large map costs no more than a change of a small one, now and then excepted.
 const tailBytesMax = 64 << 10
 
-// knownMap is the newest cluster map, and the changes that the system range keeps beside an older one.
+// knownMap is the newest cluster map, and the changes that the system range keeps beside an older one: a clustermap.Tail.
 type knownMap struct {
 	m    *clustermap.Map
-	tail *clustermap.Tail
+	tail []byte
 }
 
 // readMap reads the newest cluster map of the system range, of which this node knows then; nil if none was ever put. It reads no
@@ -30,6 +29,9 @@ func (n *Node) readMap(ctx context.Context) (*knownMap, error) {
 	rec, err := n.getSystem(ctx, metashards.RecordMapTail)
 	if err != nil || rec == nil {
 		return nil, err
+	}
+	if rec.Revision == held.Revision {
+		return &knownMap{held, rec.Value}, nil
 	}
 	tail, err := clustermap.UnmarshalTail(rec.Value)
 	if err != nil {
@@ -45,7 +47,7 @@ func (n *Node) readMap(ctx context.Context) (*knownMap, error) {
 		return nil, err
 	}
 	n.topology.Offer(m, changes...)
-	return &knownMap{m, tail}, nil
+	return &knownMap{m, rec.Value}, nil
 }
 
 // readWholeMap reads the older map of the system range, and brings it to the revision of the newest.
@@ -100,11 +102,14 @@ func (n *Node) writeMap(ctx context.Context, known *knownMap, next *clustermap.M
 	if next, err = known.m.Apply(delta); err != nil {
 		return false, err
 	}
-	tail := *known.tail
-	tail.Deltas = append(slices.Clip(tail.Deltas), delta)
+	tail, err := clustermap.UnmarshalTail(known.tail)
+	if err != nil {
+		return false, err
+	}
+	tail.Deltas = append(tail.Deltas, delta)
 	value, err := tail.Marshal()
 	if err == nil && len(value) > tailBytesMax {
-		if won, err = n.writeWholeMap(ctx, known, &tail); err != nil || !won {
+		if won, err = n.writeWholeMap(ctx, known.m, tail); err != nil || !won {
 			return won, err
 		}
 		tail.Deltas = []*clustermap.Delta{delta}
@@ -124,14 +129,14 @@ func (n *Node) writeMap(ctx context.Context, known *knownMap, next *clustermap.M
 // writeWholeMap writes the newest map in place of the older one, so that the changes that lead to it can be dropped, and notes
 // the revision of its record. It reports false if somebody else was quicker. That a crash leaves the changes there as well does
 // no harm: who reads skips what the map has.
-func (n *Node) writeWholeMap(ctx context.Context, known *knownMap, tail *clustermap.Tail) (won bool, err error) {
-	value, err := known.m.Marshal()
+func (n *Node) writeWholeMap(ctx context.Context, m *clustermap.Map, tail *clustermap.Tail) (won bool, err error) {
+	value, err := m.Marshal()
 	if err != nil {
 		return false, err
 	}
 	won, err = n.putSystemAt(ctx, metashards.RecordMap, value, tail.Base)
 	if err == nil && !won {
-		won, err = n.rewriteWholeMap(ctx, known, tail, value)
+		won, err = n.rewriteWholeMap(ctx, m.Revision, tail, value)
 	}
 	tail.Base++
 	return won, err
@@ -139,7 +144,7 @@ func (n *Node) writeWholeMap(ctx context.Context, known *knownMap, tail *cluster
 
 // rewriteWholeMap does so where somebody has written it already, who did not come to drop the changes, or does so just now. It
 // never puts an older map there: changes that it lacks may have been dropped.
-func (n *Node) rewriteWholeMap(ctx context.Context, known *knownMap, tail *clustermap.Tail, value []byte) (won bool, err error) {
+func (n *Node) rewriteWholeMap(ctx context.Context, revision uint64, tail *clustermap.Tail, value []byte) (won bool, err error) {
 	rec, err := n.getSystem(ctx, metashards.RecordMap)
 	if err != nil {
 		return false, err
@@ -149,7 +154,7 @@ func (n *Node) rewriteWholeMap(ctx context.Context, known *knownMap, tail *clust
 		return false, err
 	}
 	tail.Base = rec.GetRevision()
-	if there.Revision > known.m.Revision {
+	if there.Revision > revision {
 		return false, nil
 	}
 	return n.putSystemAt(ctx, metashards.RecordMap, value, tail.Base)

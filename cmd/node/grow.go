@@ -44,6 +44,7 @@ func (n *Node) grow(ctx context.Context) {
 	defer ticker.Stop()
 	var g growth
 	l := leading{handed: map[uint64]handed{}}
+	var c collecting
 	t := tending{leaders: map[uint64]leaderSince{}, sized: map[uint64]sizedAt{}}
 	for {
 		select {
@@ -59,7 +60,7 @@ func (n *Node) grow(ctx context.Context) {
 		}
 		n.tend(ctx, &t)
 		n.spreadLeaders(ctx, &l)
-		n.collect(ctx)
+		n.collect(ctx, &c)
 	}
 }
 
@@ -121,9 +122,19 @@ func rangeOf(d *metapb.RangeDescriptor) clustermap.Range {
 	return r
 }
 
+// collecting is what a node remembers of replicas to be taken off, between two looks.
+type collecting struct {
+	glance glance
+	rests  bool // none was to be taken off
+}
+
 // collect takes replicas off this node's disks that are no members of their ranges any more. The map is a hint where to
 // look; what the range itself says, decides.
-func (n *Node) collect(ctx context.Context) {
+func (n *Node) collect(ctx context.Context, c *collecting) {
+	if !n.stirred(&c.glance) && c.rests {
+		return
+	}
+	c.rests = true
 	m := n.topology.Map()
 	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
 	for i := range m.Ranges {
@@ -135,6 +146,7 @@ func (n *Node) collect(ctx context.Context) {
 			if r == nil || !takesPart(&x) || slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) {
 				continue
 			}
+			c.rests = false
 			if err := n.letGo(ctx, r, id, s.Destroy); err != nil && ctx.Err() == nil {
 				n.env.Log.Debug("a replica that may be in nobody's use stays for now", "range", r.ID, "disk", id, "error", err)
 			}

@@ -42,8 +42,12 @@ func (n *Node) spreadLeaders(ctx context.Context, l *leading) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
 	led := n.led()
-	for _, h := range placement.SpreadLeaders(n.countLeaders(l, led, n.alive), n.heirs(led)) {
-		n.env.Log.Info("a range is handed over, so that all disks lead about as many", "range", h.Range, "from", h.From, "to", h.To)
+	all := placement.SpreadLeaders(n.countLeaders(l, led, n.alive), n.heirs(led))
+	if len(all) > 0 {
+		n.env.Log.Info("ranges are handed over, so that all disks lead about as many", "ranges", len(all), "led", len(led))
+	}
+	for _, h := range all {
+		n.env.Log.Debug("a range is handed over", "range", h.Range, "from", h.From, "to", h.To)
 		if err := n.stores[h.From].TransferLeadership(ctx, h.Range, h.To); err != nil {
 			n.env.Log.Debug("leadership is not handed over", "range", h.Range, "to", h.To, "error", err)
 			continue

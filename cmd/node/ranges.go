@@ -37,9 +37,14 @@ type tending struct {
 	leaders map[uint64]leaderSince
 	sized   map[uint64]sizedAt
 
-	rests    bool                        // nothing was to be done, or waited for
-	revision uint64                      // with the map of this revision
-	seen     map[disk.ID]*replica.Status // while the stores told this: the first of their lists, which never change
+	rests  bool // nothing was to be done, or waited for
+	glance glance
+}
+
+// glance is how the map and the stores of a node stood at a look.
+type glance struct {
+	revision uint64                      // of the map
+	seen     map[disk.ID]*replica.Status // what the stores told: the first of their lists, which never change
 }
 
 // leaderSince is whose replica leads a range, and since when it is known to.
@@ -72,7 +77,7 @@ func (n *Node) led() (list []replica.Status) {
 func (n *Node) tend(ctx context.Context, t *tending) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
-	if !n.stirred(t) {
+	if !n.stirred(&t.glance) && t.rests {
 		return
 	}
 	led := n.led()
@@ -89,20 +94,17 @@ func (n *Node) tend(ctx context.Context, t *tending) {
 	t.forget(led)
 }
 
-// stirred reports whether the map or what the stores tell is another than at the last look, or something waits.
-func (n *Node) stirred(t *tending) bool {
-	seen := make(map[disk.ID]*replica.Status, len(n.stores))
+// stirred reports whether the map or what the stores tell is another than at the last glance.
+func (n *Node) stirred(g *glance) bool {
+	now := glance{n.topology.Map().Revision, make(map[disk.ID]*replica.Status, len(n.stores))}
 	for id, s := range n.stores {
 		if list := s.Status().Replicas; len(list) > 0 {
-			seen[id] = &list[0]
+			now.seen[id] = &list[0]
 		}
 	}
-	revision := n.topology.Map().Revision
-	if t.rests && revision == t.revision && maps.Equal(seen, t.seen) {
-		return false
-	}
-	t.revision, t.seen = revision, seen
-	return true
+	same := now.revision == g.revision && maps.Equal(now.seen, g.seen)
+	*g = now
+	return !same
 }
 
 // splitIfDue splits a range by its load or by its size.

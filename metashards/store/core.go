@@ -19,6 +19,7 @@ type Core struct {
 	opt       Options
 	snapshots *replica.Snapshots
 	members   []*member // ascending by range
+	watched   []*member // those that ticks look at
 	byRange   map[uint64]*member
 	dirty     []*member
 
@@ -156,16 +157,7 @@ func (c *Core) Tick() {
 	}
 	u := c.opt.Disk.Usage()
 	c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
-	for _, m := range c.members {
-		switch {
-		case m.replica != nil:
-			c.tick(m)
-		case m.rest > 0:
-			if m.rest--; m.rest == 0 {
-				c.load(m)
-			}
-		}
-	}
+	c.tickAll()
 	c.beat()
 	c.compareDue()
 	c.weigh()

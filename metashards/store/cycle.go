@@ -97,6 +97,7 @@ func (c *Core) appendFailed(err error) {
 		m.replica.Fail(err)
 		c.farewell(m)
 		m.replica, m.rest = nil, c.opt.RetryTicks
+		c.watch(m)
 		c.stir(m)
 		m.term = 0
 		m.refusePending(Full, err)

@@ -35,10 +35,11 @@ type member struct {
 	told    replica.Status // last
 	stirred bool           // it may stand otherwise now
 
-	asleep bool                    // it is not ticked
-	idle   int                     // ticks since anything came
-	lulled lullaby                 // by which the leader went to sleep
-	shown  *metapb.RangeDescriptor // what the promises know of the members, as leader
+	asleep  bool                    // it is not ticked
+	watched bool                    // it is in the core's list of those that are
+	idle    int                     // ticks since anything came
+	lulled  lullaby                 // by which the leader went to sleep
+	shown   *metapb.RangeDescriptor // what the promises know of the members, as leader
 
 	compared compared
 	load     load

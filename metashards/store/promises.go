@@ -169,11 +169,8 @@ func (c *Core) mayCampaign(m *member) bool {
 	return c.table.MayCampaign(m.rangeID, false) || m.replica.Only()
 }
 
-// tick tells a replica of a tick, unless it sleeps, or follows and may not campaign: Raft campaigns in ticks.
+// tick tells a replica of a tick, unless it follows and may not campaign: Raft campaigns in ticks.
 func (c *Core) tick(m *member) {
-	if m.asleep {
-		return
-	}
 	m.idle++
 	_, leads := m.replica.Leads()
 	if !leads && !c.mayCampaign(m) {
@@ -216,7 +213,49 @@ func (c *Core) lull(m *member) {
 func (c *Core) gone(id disk.ID) bool { return !c.table.Stands(id) }
 
 // awake has the member ticked.
-func (m *member) awake() { m.asleep, m.idle, m.lulled = false, 0, lullaby{} }
+func (m *member) awake() {
+	m.asleep, m.idle, m.lulled = false, 0, lullaby{}
+	m.core.watch(m)
+}
+
+// watch has ticks look at a member.
+func (c *Core) watch(m *member) {
+	if !m.watched {
+		m.watched = true
+		c.watched = append(c.watched, m)
+	}
+}
+
+// tickAll tells the members that do not sleep of a tick. It costs nothing for those that do, however many they are.
+func (c *Core) tickAll() {
+	kept := 0
+	for i := 0; i < len(c.watched); i++ {
+		m := c.watched[i]
+		if c.byRange[m.rangeID] != m || !c.tickOne(m) {
+			m.watched = false
+			continue
+		}
+		c.watched[kept] = m
+		kept++
+	}
+	clear(c.watched[kept:])
+	c.watched = c.watched[:kept]
+}
+
+// tickOne tells a member of a tick, and reports whether the next one concerns it, too.
+func (c *Core) tickOne(m *member) bool {
+	switch {
+	case m.replica != nil:
+		c.tick(m)
+		return !m.asleep
+	case m.rest > 0:
+		if m.rest--; m.rest == 0 {
+			c.load(m)
+		}
+		return m.rest > 0 || m.replica != nil
+	}
+	return false
+}
 
 // hear wakes the member, but for what the followers of a sleeping leader say.
 func (m *member) hear(msg *transport.Message) {
