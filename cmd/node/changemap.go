@@ -154,7 +154,7 @@ func (n *Node) rewriteWholeMap(ctx context.Context, revision uint64, tail *clust
 		return false, err
 	}
 	tail.Base = rec.GetRevision()
-	if there.Revision > revision {
+	if there.Revision > revision && !mutantStaleMap {
 		return false, nil
 	}
 	return n.putSystemAt(ctx, metashards.RecordMap, value, tail.Base)

@@ -212,7 +212,7 @@ func (n *Node) takeStep(ctx context.Context, r *clustermap.Range, next func(*clu
 
 // rangeReport asks the leader of a range for its descriptor and its replicas' progress.
 func (n *Node) rangeReport(ctx context.Context, r *clustermap.Range) (*metapb.RangeReport, error) {
-	q, err := atStart(r)
+	q, err := atStart(r.Start)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func caughtUp(report *metapb.RangeReport) func(disk.ID) bool {
 func (n *Node) changeReplicas(ctx context.Context, r *clustermap.Range, change placement.ReplicaChange) (*clustermap.Range, error) {
 	n.env.Log.Info("the replicas of a range change", "range", r.ID, "ordered", r.Move != nil, "add", change.Add, "promote", change.Promote,
 		"demote", change.Demote, "remove", change.Remove, "leave", change.Leave)
-	q, err := atStart(r)
+	q, err := atStart(r.Start)
 	if err != nil {
 		return nil, err
 	}

@@ -232,14 +232,12 @@ func (n *Node) splitLarge(ctx context.Context, d *metapb.RangeDescriptor) error 
 
 // askRange asks the range that begins where a descriptor says.
 func (n *Node) askRange(ctx context.Context, d *metapb.RangeDescriptor, q *metapb.Query) (*metapb.Answer, error) {
-	q.Format = 1
-	if len(d.Start) > 0 {
-		var err error
-		if q.Bucket, q.Key, err = keys.ParsePosition(d.Start); err != nil {
-			return nil, err
-		}
+	at, err := atStart(d.Start)
+	if err != nil {
+		return nil, err
 	}
-	a, err := n.meta.Query(ctx, q)
+	at.Op = q.Op
+	a, err := n.meta.Query(ctx, at)
 	if err == nil && a.Status != metapb.Status_OK {
 		err = fmt.Errorf("range %d: %v %s", d.Id, a.Status, a.Detail)
 	}

@@ -105,14 +105,14 @@ func (n *Node) wholeUsage(ctx context.Context) (*metapb.Usage, error) {
 	return u, nil
 }
 
-// atStart begins a query at the start of a range.
-func atStart(r *clustermap.Range) (*metapb.Query, error) {
+// atStart begins a query at the position where a range starts; an empty one is that of the first range.
+func atStart(start []byte) (*metapb.Query, error) {
 	q := &metapb.Query{Format: 1}
-	if len(r.Start) == 0 {
+	if len(start) == 0 {
 		return q, nil
 	}
 	var err error
-	q.Bucket, q.Key, err = keys.ParsePosition(r.Start)
+	q.Bucket, q.Key, err = keys.ParsePosition(start)
 	return q, err
 }
 
@@ -193,7 +193,7 @@ func (n *Node) ready(ctx context.Context) error {
 // readable reads something at the start of a range; what the answer says does not matter. A leader that can serve a
 // linearizable read has a majority, so it can commit, too.
 func (n *Node) readable(ctx context.Context, r *clustermap.Range) error {
-	q, err := atStart(r)
+	q, err := atStart(r.Start)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,5 @@
+//go:build !mutant_stalemap
+
+package node
+
+const mutantStaleMap = false
