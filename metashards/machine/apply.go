@@ -164,16 +164,24 @@ func (a *applier) judge(k *call) (*metapb.Result, error) {
 	if !keys.Contains(d.Start, d.End, k.Bucket, k.key) {
 		return &metapb.Result{Status: metapb.Status_WRONG_RANGE}, nil
 	}
-	remembered := remembers(k.Command)
-	if remembered {
-		r, err := a.recall(k)
-		if r != nil || err != nil {
-			return r, err
-		}
-		if a.forgotten(k) {
-			return &metapb.Result{Status: metapb.Status_UNKNOWN_OUTCOME}, nil
-		}
+	if !remembers(k.Command) {
+		return a.judgeAnew(k)
 	}
+	r, err := a.recall(k)
+	if r != nil || err != nil {
+		return r, err
+	}
+	if a.forgotten(k) {
+		return &metapb.Result{Status: metapb.Status_UNKNOWN_OUTCOME}, nil
+	}
+	if r, err = a.judgeAnew(k); err != nil {
+		return nil, err
+	}
+	return r, a.remember(k, r)
+}
+
+// judgeAnew judges a command that is not known to have been judged before by fence and floor, and carries it out.
+func (a *applier) judgeAnew(k *call) (*metapb.Result, error) {
 	if k.Bucket != 0 {
 		u, err := a.bucketRows(k.Bucket)
 		if err != nil {
@@ -189,11 +197,7 @@ func (a *applier) judge(k *call) (*metapb.Result, error) {
 	if !mutantFloor && firstNamed(k.Command) < a.state.Floor {
 		return &metapb.Result{Status: metapb.Status_BELOW_FLOOR}, nil
 	}
-	r, err := a.carryOut(k)
-	if err != nil || !remembered {
-		return r, err
-	}
-	return r, a.remember(k, r)
+	return a.carryOut(k)
 }
 
 // shape refuses commands that make no sense wherever they come to, and finds the key of system commands.

@@ -51,9 +51,9 @@ func (a *applier) forgotten(k *call) bool {
 	return k.Retry && (a.state.Time > after(k.Time, DedupeWindow) || k.dedupe != nil && k.dedupe.Mark >= k.Time)
 }
 
-// remember writes a final answer to a command.
+// remember writes the answer to a command if it is final. A refusal is none: its retry may come with what was missing.
 func (a *applier) remember(k *call, r *metapb.Result) error {
-	if r.Status >= firstRefusal {
+	if r.Status >= firstRefusal && !mutantRefusalKept {
 		return nil
 	}
 	old := k.dedupe

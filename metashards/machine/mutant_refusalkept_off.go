@@ -1,0 +1,5 @@
+//go:build !mutant_refusalkept
+
+package machine
+
+const mutantRefusalKept = false
