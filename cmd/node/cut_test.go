@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -17,6 +18,7 @@ import (
 // cutter is a node's network, which can be cut: what is open closes and nothing opens any more.
 type cutter struct {
 	mu    sync.Mutex
+	world Env
 	cut   bool
 	conns map[net.Conn]bool
 }
@@ -52,7 +54,7 @@ func (c *cutter) set(cut bool) {
 }
 
 func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return c.take(new(net.Dialer).DialContext(ctx, network, address))
+	return c.take(c.world.Dial(ctx, network, address))
 }
 
 // cutListener is a listener on a network that may be cut.
@@ -75,11 +77,12 @@ func (l cutListener) Accept() (net.Conn, error) {
 }
 
 // env is a node's world whose peer port, and whose way to others, can be cut. Clients still reach it.
-func (c *cutter) env(peer string) Env {
-	env := testEnv(vfs.Default)
+func (c *cutter) env(world Env, peer string) Env {
+	c.world = world
+	env := world
 	env.Dial = c.dial
 	env.Listen = func(network, address string) (net.Listener, error) {
-		l, err := net.Listen(network, address)
+		l, err := world.Listen(network, address)
 		if err == nil && address == peer {
 			l = cutListener{l, c}
 		}
@@ -88,17 +91,24 @@ func (c *cutter) env(peer string) Env {
 	return env
 }
 
-// TestCutLeaderAcknowledgesNothing: a leader that is cut off from all other nodes must not acknowledge a write, whatever
-// its own disk keeps. It is the test that catches the mutant ackbeforequorum over the wire.
-func TestCutLeaderAcknowledgesNothing(t *testing.T) {
-	c := &cluster{t: t, root: t.TempDir()}
-	cutters := make([]*cutter, 3)
+// newCutCluster is newClusterOf with nodes that can be cut off from all others, each by its cutter.
+func newCutCluster(t testing.TB, n int, root string, world Env, reach func() *http.Transport, change func(*Config)) (*cluster, []*cutter) {
+	c := &cluster{t: t, root: root}
+	cutters := make([]*cutter, n)
 	for i := range cutters {
 		cutters[i] = new(cutter)
 		cfg := c.nodeConfig(i)
-		cfg.Peer = []string{"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}[i] // told apart, and from what clients reach, by their host
-		c.nodes = append(c.nodes, serveOn(t, cfg, cutters[i].env(cfg.Peer), &http.Transport{}))
+		change(&cfg)
+		cfg.Peer = fmt.Sprintf("127.0.0.%d:0", i+2) // told apart, and from what clients reach, by their host
+		c.nodes = append(c.nodes, serveOn(t, cfg, cutters[i].env(world, cfg.Peer), reach()))
 	}
+	return c, cutters
+}
+
+// TestCutLeaderAcknowledgesNothing: a leader that is cut off from all other nodes must not acknowledge a write, whatever
+// its own disk keeps. It is the test that catches the mutant ackbeforequorum over the wire.
+func TestCutLeaderAcknowledgesNothing(t *testing.T) {
+	c, cutters := newCutCluster(t, 3, t.TempDir(), testEnv(vfs.Default), func() *http.Transport { return &http.Transport{} }, func(*Config) {})
 	c.nodes[0].createBucket()
 	await(t, "three nodes keep the data", func() bool {
 		for _, r := range c.nodes[0].topology.Map().Ranges {
