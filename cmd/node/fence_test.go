@@ -81,7 +81,7 @@ func TestVersioningObeyed(t *testing.T) {
 	go func() {
 		defer close(meddled)
 		for n := range meddle {
-			x.meddle(n, rounds)
+			x.meddle(n, rounds/pick(4, 8))
 		}
 	}()
 	for n := 0; n < rounds && !t.Failed(); n++ {
@@ -157,10 +157,10 @@ func (x *obedience) put(s *server, key, body string, v objectlayer.Versioning) {
 	old[id] = body
 }
 
-// meddle splits the bucket's ranges now and then, eight times in all, and has them change their leaders more often.
-func (x *obedience) meddle(n, rounds int) {
+// meddle has the bucket's ranges change their leaders now and then, and splits one in every so many rounds.
+func (x *obedience) meddle(n, splitEvery int) {
 	s := x.nodes[n%len(x.nodes)]
-	if at := n * 8 / rounds; n*8%rounds < 8 && s.split([]string{"b", "c", "e", "f", "h", "i", "k", "l"}[at]) {
+	if n%splitEvery == 0 && s.split([]string{"b", "f", "h", "l", "c", "e", "i", "k"}[n/splitEvery]) {
 		x.splits++
 	}
 	if n%10 != 0 {
