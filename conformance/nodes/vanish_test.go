@@ -284,7 +284,7 @@ func (v *vanishing) stayed(ctx context.Context, r *vanishingRace) error {
 	if err := only(r.refusals, "BucketNotEmpty"); err != nil {
 		return fmt.Errorf("a deletion that was not carried out: %w", err)
 	}
-	// A deletion gives up the uploads in a bucket that holds nothing else, before it is refused because of an object.
+	// A deletion gives up the uploads in a bucket that holds nothing else; it may be refused after that, because of an object.
 	if err := only(r.failures, "NoSuchUpload"); err != nil {
 		return fmt.Errorf("a write to a bucket that stayed: %w", err)
 	}
@@ -319,7 +319,7 @@ func (v *vanishing) gone(ctx context.Context, r *vanishingRace) error {
 	if err := only(r.refusals, "NoSuchBucket"); err != nil {
 		return fmt.Errorf("a deletion of a bucket that another deleted: %w", err)
 	}
-	if err := only(r.failures, "NoSuchBucket"); err != nil {
+	if err := only(r.failures, "NoSuchBucket", "NoSuchUpload"); err != nil { // uploads are given up first
 		return fmt.Errorf("a write to a bucket that went: %w", err)
 	}
 	for _, c := range v.nodes {
