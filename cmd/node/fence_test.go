@@ -17,6 +17,7 @@ import (
 
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/metashards"
+	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
 	"github.com/contender/contender/objectlayer/listing"
@@ -84,8 +85,10 @@ func TestVersioningObeyed(t *testing.T) {
 			x.meddle(n, rounds/pick(4, 8))
 		}
 	}()
-	for n := 0; n < rounds && !t.Failed(); n++ {
-		meddle <- n
+	for n := 0; (n < rounds || len(meddle) > 0) && !t.Failed(); n++ {
+		if n < rounds {
+			meddle <- n
+		}
 		x.round(n)
 	}
 	close(meddle)
@@ -102,6 +105,9 @@ func newObedience(t *testing.T) *obedience {
 	x := &obedience{t: t, nodes: newCluster(t, 3).nodes, keys: strings.Split("abcdefghijkl", ""), have: map[string]map[string]string{}}
 	x.nodes[0].createBucket()
 	x.nodes[0].splitAt("d", "g", "j")
+	await(t, "another node that can lead", func() bool {
+		return slices.ContainsFunc(x.nodes[0].led(), func(r replica.Status) bool { return x.nodes[0].heir(r) != 0 })
+	})
 	for i, s := range x.nodes {
 		b, _ := s.layerOn(s.meta)
 		x.admin = append(x.admin, b)
@@ -160,8 +166,11 @@ func (x *obedience) put(s *server, key, body string, v objectlayer.Versioning) {
 // meddle has the bucket's ranges change their leaders now and then, and splits one in every so many rounds.
 func (x *obedience) meddle(n, splitEvery int) {
 	s := x.nodes[n%len(x.nodes)]
-	if n%splitEvery == 0 && s.split([]string{"b", "f", "h", "l", "c", "e", "i", "k"}[n/splitEvery]) {
-		x.splits++
+	for try := 0; n%splitEvery == 0 && try < 50 && !x.t.Failed(); try++ { // it is refused while replicas are being exchanged
+		if s.split([]string{"b", "f", "h", "l", "c", "e", "i", "k"}[n/splitEvery]) {
+			x.splits++
+			break
+		}
 	}
 	if n%10 != 0 {
 		return
