@@ -77,12 +77,12 @@ type obedience struct {
 func TestVersioningObeyed(t *testing.T) {
 	t.Parallel()
 	x := newObedience(t)
-	rounds := pick(40, 10_000)
+	rounds := pick(30, 10_000)
 	meddle, meddled := make(chan int, rounds), make(chan struct{})
 	go func() {
 		defer close(meddled)
 		for n := range meddle {
-			x.meddle(n, rounds/pick(4, 8))
+			x.meddle(n, rounds/pick(3, 8))
 		}
 	}()
 	for n := 0; (n < rounds || len(meddle) > 0) && !t.Failed(); n++ {
