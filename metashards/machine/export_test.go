@@ -5,3 +5,6 @@ var (
 	AddUsage  = addUsage
 	CountRows = countRows
 )
+
+// StepsMost is how many rows of prefixes that hold many a page steps through, if all of its prefixes do.
+const StepsMost = narrowRows * wideMost

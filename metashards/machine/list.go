@@ -28,8 +28,8 @@ func clip(s disk.Span, d *metapb.RangeDescriptor, c keys.Column) disk.Span {
 	return s
 }
 
-// page makes a page of keys, versions or uploads of one bucket from one column. It seeks past common prefixes, so it
-// costs what it returns.
+// page makes a page of keys, versions or uploads of one bucket from one column. It seeks past common prefixes that hold
+// many rows, so it costs what it returns.
 type page struct {
 	*reading
 	column    keys.Column
@@ -42,6 +42,8 @@ type page struct {
 	next func(it disk.Iter, at keys.Row) bool
 	// start is the first row to look at; nil: the first with the prefix. (It may lie below it.)
 	start []byte
+	// wide is how many common prefixes in a row, up to the last one, have held more than narrowRows rows.
+	wide int
 
 	answer metapb.Answer
 }
@@ -137,7 +139,7 @@ func (p *page) walk(it disk.Iter) error {
 		}
 		if common := p.common(at.Key); common != nil {
 			a.Items = append(a.Items, &metapb.ListItem{Key: common, CommonPrefix: true})
-			ok = it.SeekGE(keys.PrefixSpan(p.column, p.Bucket, common).Upper)
+			ok = p.past(it, keys.PrefixSpan(p.column, p.Bucket, common).Upper)
 			continue
 		}
 		item, err := p.line(at, it.Value())
@@ -155,6 +157,28 @@ func (p *page) walk(it disk.Iter) error {
 		}
 	}
 	return it.Err()
+}
+
+// A common prefix that holds up to narrowRows rows is left row by row, which costs less than a seek: that goes to every
+// level of the store. Once wideMost prefixes in a row have held more, they are left by seeks alone.
+const (
+	narrowRows = 16
+	wideMost   = 2
+)
+
+// past moves on from the first row of a common prefix to the first row that is not below its end.
+func (p *page) past(it disk.Iter, end []byte) bool {
+	for n := 0; n < narrowRows && p.wide < wideMost || mutantListScan; n++ {
+		if !it.Next() {
+			return false
+		}
+		if bytes.Compare(it.Key(), end) >= 0 {
+			p.wide = 0
+			return true
+		}
+	}
+	p.wide++
+	return it.SeekGE(end)
 }
 
 // listKeys answers with a page of live keys.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/keys"
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 )
 
@@ -318,7 +319,8 @@ func (c countedIter) First() bool            { *c.rows++; return c.Iter.First() 
 func (c countedIter) Next() bool             { *c.rows++; return c.Iter.Next() }
 func (c countedIter) SeekGE(key []byte) bool { *c.rows++; return c.Iter.SeekGE(key) }
 
-// A page looks at the rows that it returns, whatever lies beneath a common prefix.
+// A page looks at the rows that it returns, whatever lies beneath a common prefix, but for a few steps into the first
+// prefixes: not more of them for more prefixes, or for more rows in them.
 func TestPageCostsThePage(t *testing.T) {
 	r := newRig(t)
 	var cs []*metapb.Command
@@ -326,15 +328,19 @@ func TestPageCostsThePage(t *testing.T) {
 		cs = append(cs, r.put(fmt.Sprintf("%02d/%04d", n%20, n), 1))
 	}
 	r.apply(cs...)
-	for _, delimiter := range []string{"", "/"} {
+	for _, c := range []struct {
+		delimiter string
+		limit     int
+		most      int
+	}{{"", 10, 11}, {"/", 10, 11 + machine.StepsMost}, {"/", 19, 20 + machine.StepsMost}} {
 		rows := 0
 		s := counted{r.disk.State().Snapshot(), &rows}
 		q := r.query("")
-		q.Op = &metapb.Query_ListKeys{ListKeys: &metapb.ListKeys{Delimiter: []byte(delimiter), Limit: 10}}
+		q.Op = &metapb.Query_ListKeys{ListKeys: &metapb.ListKeys{Delimiter: []byte(c.delimiter), Limit: uint32(c.limit)}}
 		a, err := r.m.Answer(s, q)
 		r.check(err)
-		if len(a.Items) != 10 || !a.Truncated || rows > 11 {
-			t.Errorf("delimiter %q: %d items, %d rows looked at", delimiter, len(a.Items), rows)
+		if len(a.Items) != c.limit || !a.Truncated || rows > c.most {
+			t.Errorf("delimiter %q: %d items, %d rows looked at, want at most %d", c.delimiter, len(a.Items), rows, c.most)
 		}
 		r.check(s.Close())
 	}

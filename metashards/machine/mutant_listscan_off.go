@@ -1,0 +1,5 @@
+//go:build !mutant_listscan
+
+package machine
+
+const mutantListScan = false
