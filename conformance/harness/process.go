@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // clockTicks is USER_HZ, the unit of the times in /proc; it is 100 on every Linux that Go runs on.
@@ -49,4 +50,25 @@ func MemoryMiB(t testing.TB, pid int, field string) int {
 	}
 	t.Fatalf("no %s of process %d", field, pid)
 	return 0
+}
+
+// Calm waits until a process uses hardly any CPU: what it does in the background after much work has ended.
+func Calm(t testing.TB, pid int) {
+	t.Helper()
+	const (
+		look    = 500 * time.Millisecond
+		most    = 0.05 // of a core
+		patient = 5 * time.Minute
+	)
+	for began := time.Now(); ; {
+		before := CPUSeconds(t, pid)
+		<-time.After(look)
+		used := (CPUSeconds(t, pid) - before) / look.Seconds()
+		if used <= most {
+			return
+		}
+		if time.Since(began) > patient {
+			t.Fatalf("the process uses %.2f of a core still after %v", used, patient)
+		}
+	}
 }
