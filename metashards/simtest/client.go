@@ -57,7 +57,7 @@ func (cl *client) next() {
 	a := &attempt{op: &operation{client: cl.n, call: c.now, ret: math.MaxInt64}, deadline: c.now + 5*time.Second}
 	key := fmt.Sprintf("k%d", c.rand.IntN(c.opt.Keys))
 	switch k := c.rand.IntN(10); {
-	case k < 3:
+	case k < 3 || c.opt.Puts:
 		cl.put(a, key, false)
 	case k < 5:
 		cl.put(a, key, true)
@@ -139,7 +139,7 @@ func (cl *client) try(a *attempt) {
 	finish := func(fn func()) {
 		// The answer travels, and may be lost with its store.
 		answered = true
-		c.after(c.between(10*time.Microsecond, 100*time.Microsecond), -1, "answer", func() {
+		c.after(c.underWay(10*time.Microsecond, 100*time.Microsecond), -1, "answer", func() {
 			if a.round == round {
 				a.round++
 				fn()
@@ -297,7 +297,7 @@ func (cl *client) end(a *attempt, o outcome) {
 	}
 	cl.c.note("end", uint64(cl.n), uint64(cl.number), uint64(o), a.op.value)
 	think := 20 * time.Millisecond
-	if cl.c.chance(3) {
+	if !cl.c.opt.Puts && cl.c.chance(3) {
 		think = 500 * time.Millisecond
 	}
 	cl.c.after(cl.c.between(0, think), -1, "client", cl.next)

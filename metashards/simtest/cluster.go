@@ -47,6 +47,15 @@ type Options struct {
 	Moves bool
 	// Splits is about how many ranges are split off meanwhile, at keys.
 	Splits int
+	// RangeBytes is how much a range keeps before it is split in its middle; 0: as much as there is.
+	RangeBytes uint64
+	// Puts has clients put without conditions, and nothing else, one soon after the other.
+	Puts bool
+	// MessageTime is the least and the most time that a message between stores, and what a client is told, is under way
+	// without faults. Default: less than a millisecond.
+	MessageTime [2]time.Duration
+	// JobTime is the most time that a store's work in the background takes. Default 5 ms.
+	JobTime time.Duration
 	// PromiseTime and ReadByIndex are as in store.Options.
 	PromiseTime time.Duration
 	ReadByIndex bool
@@ -89,6 +98,9 @@ func New(opt Options) (*Cluster, error) {
 		opt.NewDisk = func(id disk.ID) (disk.Disk, error) { return disktest.NewMemory(id), nil }
 		opt.Crash = func(d disk.Disk, r *rand.Rand) (disk.Disk, error) { return d.(*disktest.Memory).Crash(r), nil }
 	}
+	if opt.JobTime == 0 {
+		opt.JobTime = 5 * time.Millisecond
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -114,13 +126,21 @@ func New(opt Options) (*Cluster, error) {
 		n.start()
 	}
 	c.known, c.nextRange = []*metapb.RangeDescriptor{d}, RangeID+1
-	if opt.Moves || opt.Splits > 0 {
+	if opt.Moves || opt.Splits > 0 || opt.RangeBytes > 0 {
 		c.movers = []*mover{newMover(c, RangeID)}
 	}
 	for i := range opt.Clients {
 		c.clients = append(c.clients, newClient(c, i))
 	}
 	return c, c.failure
+}
+
+// underWay draws how long something is under way, between bounds or as MessageTime says.
+func (c *Cluster) underWay(lo, hi time.Duration) time.Duration {
+	if t := c.opt.MessageTime; t[1] > 0 {
+		lo, hi = t[0], t[1]
+	}
+	return c.between(lo, hi)
 }
 
 func (c *Cluster) wall() time.Time { return epoch.Add(c.now) }

@@ -65,6 +65,7 @@ func (m *mover) look() {
 			q := &metapb.Query{Format: 1, Op: &metapb.Query_GetRange{GetRange: &metapb.GetRange{}}}
 			q.Bucket, q.Key = machine.First(v.Descriptor())
 			a, err := v.Answer(context.Background(), q)
+			middle := m.middle(v, q.Bucket, q.Key)
 			if e := v.Close(); err == nil {
 				err = e
 			}
@@ -73,13 +74,13 @@ func (m *mover) look() {
 				return
 			}
 			d := a.Range.Range
-			c.after(c.between(10*time.Microsecond, time.Millisecond), -1, "descriptor", func() { m.went(n, d) })
+			c.after(c.between(10*time.Microsecond, time.Millisecond), -1, "descriptor", func() { m.went(n, d, middle) })
 		}})
 	})
 }
 
-// went takes a descriptor in.
-func (m *mover) went(leader int, d *metapb.RangeDescriptor) {
+// went takes a descriptor in, and where the range is to be split because it has grown too large, if it has.
+func (m *mover) went(leader int, d *metapb.RangeDescriptor, middle []byte) {
 	if m.seen != nil && d.Generation < m.seen.Generation {
 		return // an older answer that was under way for longer
 	}
@@ -89,6 +90,10 @@ func (m *mover) went(leader int, d *metapb.RangeDescriptor) {
 	m.seen = d
 	m.c.learn(d)
 	m.destroy(d)
+	if len(middle) > 0 {
+		m.splitAt(leader, d, middle)
+		return
+	}
 	if m.split(leader, d) || !m.c.opt.Moves {
 		return
 	}

@@ -43,7 +43,7 @@ func (n *node) start() {
 		Boot: uint64(n.life), Fresh: n.life == 1, BootClock: n.bootTime, PromiseTime: n.c.opt.PromiseTime, ReadByIndex: n.c.opt.ReadByIndex,
 		CompareTicks:  20,
 		BatchCommands: n.c.opt.BatchCommands,
-		Go:            func(fn func()) { n.later(life, n.c.between(0, 5*time.Millisecond), "job", fn) },
+		Go:            func(fn func()) { n.later(life, n.c.between(0, n.c.opt.JobTime), "job", fn) },
 		Post:          func(fn func()) { n.mail(life, fn) },
 	})
 	if err != nil {
@@ -158,7 +158,7 @@ func (s sender) Send(m *transport.Message) {
 	if m.Raft.GetType() == raftpb.MsgSnap {
 		c.snapshots++
 	}
-	d := c.between(20*time.Microsecond, 300*time.Microsecond)
+	d := c.underWay(20*time.Microsecond, 300*time.Microsecond)
 	if c.faults && c.chance(40) {
 		d = c.between(time.Millisecond, 300*time.Millisecond)
 	}

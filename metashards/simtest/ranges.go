@@ -2,12 +2,14 @@ package simtest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/metashards/store"
 )
 
 // Add adds what another history came to.
@@ -61,13 +63,40 @@ func (m *mover) split(leader int, d *metapb.RangeDescriptor) bool {
 	if left, _, _ := machine.SplitDescriptor(d, at, c.nextRange); left == nil {
 		return false
 	}
+	m.splitAt(leader, d, at)
+	return true
+}
+
+// splitAt asks for a split.
+func (m *mover) splitAt(leader int, d *metapb.RangeDescriptor, at []byte) {
+	c := m.c
 	if slices.ContainsFunc(d.Replicas, func(r *metapb.Replica) bool { return r.Learner }) {
 		m.moves.Learning++
 	}
 	split := &metapb.SplitRange{IfGeneration: d.Generation, At: at, NewRange: c.nextRange}
 	c.nextRange++
 	m.propose(leader, d, &metapb.Command{Op: &metapb.Command_Split{Split: split}})
-	return true
+}
+
+// middle returns where a range that keeps too much is to be split, as the node that leads it does it; else nil.
+func (m *mover) middle(v *store.View, bucket uint64, key []byte) []byte {
+	c := m.c
+	if c.opt.RangeBytes == 0 || machine.Joint(v.Descriptor()) {
+		return nil
+	}
+	ask := func(q *metapb.Query) *metapb.Answer {
+		q.Format, q.Bucket, q.Key = 1, bucket, key
+		a, err := v.Answer(context.Background(), q)
+		if err != nil || a.Status != metapb.Status_OK {
+			c.fail("range %d can't be measured: %v %v", m.rangeID, a, err)
+		}
+		return a
+	}
+	u := ask(&metapb.Query{Op: &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}}).GetUsage()
+	if u.GetHalved() != 0 || u.GetKeptBytes() <= c.opt.RangeBytes {
+		return nil
+	}
+	return ask(&metapb.Query{Op: &metapb.Query_FindSplit{FindSplit: &metapb.FindSplit{}}}).GetSplit()
 }
 
 // find returns what clients know of the range that owns a position.

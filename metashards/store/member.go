@@ -68,6 +68,9 @@ func (m *member) propose() {
 			m.refusePending(NotLeader, nil)
 			return
 		}
+		if mutantSplitHold && m.counting {
+			return
+		}
 		p := replica.Proposal{Sequence: m.core.sequence + 1, Time: m.now(), DeleteDelay: uint64(m.core.opt.DeleteDelay.Microseconds())}
 		var taken []*Proposal
 		n, bytes := 0, 0

@@ -1,0 +1,5 @@
+//go:build !mutant_splithold
+
+package store
+
+const mutantSplitHold = false
