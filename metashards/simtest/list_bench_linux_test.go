@@ -1,11 +1,11 @@
 package simtest_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +20,7 @@ type pageCase struct {
 }
 
 func keyPage(name string, lines int, k *metapb.ListKeys) pageCase {
-	k.Limit = 1000
+	k.Limit = cmp.Or(k.Limit, 1000)
 	return pageCase{name, &metapb.Query{Op: &metapb.Query_ListKeys{ListKeys: k}}, lines}
 }
 
@@ -29,34 +29,10 @@ func versionPage(name string, lines int, k *metapb.ListVersions) pageCase {
 	return pageCase{name, &metapb.Query{Op: &metapb.Query_ListVersions{ListVersions: k}}, lines}
 }
 
-// usualPages are the pages of a bucket of folders.
-func usualPages() []pageCase {
-	return []pageCase{
-		keyPage("start", 1000, &metapb.ListKeys{}),
-		keyPage("middle", 1000, &metapb.ListKeys{After: []byte("t1/")}),
-		keyPage("folders", 1000, &metapb.ListKeys{Prefix: []byte("t1/"), Delimiter: []byte("/")}),
-		keyPage("top", 3, &metapb.ListKeys{Delimiter: []byte("/")}),
-	}
-}
-
-// folders names n keys, a folder each, in three folders at the top that hold a third each. They come in no order.
-func folders(n int) func(int) string {
-	return func(i int) string { return fmt.Sprintf("t%d/%s/object", i%3, scattered(i)) }
-}
-
 func scattered(i int) string {
 	h := fnv.New64a()
 	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(i)))
 	return fmt.Sprintf("%016x", h.Sum64())
-}
-
-// threadCPU returns what the calling thread has used.
-func threadCPU(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_THREAD, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // pages measures pages one after the other.
@@ -79,39 +55,13 @@ func (l *listed) measure(b *testing.B, c pageCase) {
 	b.ReportMetric(float64(l.disk.Stats().StateSteps-steps)/float64(n*c.lines), "steps/line")
 }
 
-// BenchmarkList: what a page costs must not grow with the bucket, its objects' bytes, or what was deleted before.
-func BenchmarkList(b *testing.B) {
-	for _, n := range []int{3_000, 2_000_000} {
-		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
-			l := newListed(b, b.TempDir())
-			l.put(n, 0, folders(n))
-			l.pages(b, usualPages()...)
-		})
-	}
-	for _, size := range []int{0, 16 << 10} {
-		b.Run(fmt.Sprintf("keys=200000/bytes=%d", size), func(b *testing.B) {
-			l := newListed(b, b.TempDir())
-			l.put(200_000, size, folders(200_000))
-			l.pages(b, usualPages()...)
-		})
-	}
-	b.Run("versions=1000000", func(b *testing.B) {
-		l := newListed(b, b.TempDir())
-		l.versioned()
-		for range 500 {
-			l.put(1000, 0, folders(1000))
-			l.remove(1000, folders(1000))
-		}
-		l.put(3000, 0, folders(3000))
-		l.pages(b, append(usualPages(), versionPage("versions", 1000, &metapb.ListVersions{}))...)
-	})
-	b.Run("uploads", func(b *testing.B) {
-		l := newListed(b, b.TempDir())
-		l.upload(3000, inOrder)
-		l.upload(100_000, scattered)
-		l.abort(100_000, scattered)
-		l.pages(b, pageCase{"start", &metapb.Query{Op: &metapb.Query_ListUploads{ListUploads: &metapb.ListUploads{Limit: 1000}}}, 1000})
-	})
+// BenchmarkListUploads: a page of uploads after many others were aborted. What other pages cost: TestPageCost.
+func BenchmarkListUploads(b *testing.B) {
+	l := newListed(b, b.TempDir())
+	l.upload(3000, inOrder)
+	l.upload(100_000, scattered)
+	l.abort(100_000, scattered)
+	l.pages(b, pageCase{"start", &metapb.Query{Op: &metapb.Query_ListUploads{ListUploads: &metapb.ListUploads{Limit: 1000}}}, 1000})
 }
 
 // BenchmarkListDeleted: a million keys put, all but a thousand deleted, then listed at once: the first pages, and those
