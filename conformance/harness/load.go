@@ -3,10 +3,12 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,11 +18,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// loadWorkers is how many requests Fill and Empty have in flight.
-const loadWorkers = 64
+// loadWorkers is how many requests Fill and Empty have in flight, loadTries how often one of Fill's is sent before that fails
+// the test: a 503 asks for it.
+const (
+	loadWorkers = 64
+	loadTries   = 5
+)
 
-// Fill puts the objects 0 to n-1 with one body, many at once, for a third of the CPU that the SDK's client takes. Keys need
-// no escaping in a path.
+// Fill puts the objects 0 to n-1 with one body, many at once, for a third of the CPU that the SDK's client takes. It logs how
+// many had to be sent again, and how long the slowest took. Keys need no escaping in a path.
 func Fill(t testing.TB, endpoint, bucket string, n int, body []byte, key func(i int) string) {
 	t.Helper()
 	f := &filler{
@@ -33,14 +39,38 @@ func Fill(t testing.TB, endpoint, bucket string, n int, body []byte, key func(i 
 	if err != nil {
 		t.Fatal(err)
 	}
-	Each(t, loadWorkers, n, func(i int) error { return f.put(t.Context(), base.JoinPath(bucket, key(i))) })
+	Each(t, loadWorkers, n, func(i int) error { return f.insist(t.Context(), base.JoinPath(bucket, key(i))) })
+	t.Logf("%d objects of %d bytes: %d sent again after a 503, the slowest took %v", n, len(body), f.again, f.slowest.Round(time.Millisecond))
 }
 
-// filler puts objects without retries and without a checksum.
+// filler puts objects without a checksum.
 type filler struct {
 	client *http.Client
 	signer *v4.Signer
 	body   []byte
+
+	mu      sync.Mutex
+	again   int
+	slowest time.Duration
+}
+
+// errUnavailable is the answer 503.
+var errUnavailable = errors.New("unavailable")
+
+// insist puts an object, again where that is asked for.
+func (f *filler) insist(ctx context.Context, to *url.URL) (err error) {
+	began, tries := time.Now(), 0
+	for tries < loadTries {
+		tries++
+		if err = f.put(ctx, to); !errors.Is(err, errUnavailable) {
+			break
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.again += tries - 1
+	f.slowest = max(f.slowest, time.Since(began))
+	return err
 }
 
 func (f *filler) put(ctx context.Context, to *url.URL) error {
@@ -60,10 +90,15 @@ func (f *filler) put(ctx context.Context, to *url.URL) error {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("PUT %s: HTTP %d: %.200s", to.Path, resp.StatusCode, b)
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return fmt.Errorf("PUT %s: %w: %.200s", to.Path, errUnavailable, b)
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("PUT %s: HTTP %d: %.200s", to.Path, resp.StatusCode, b)
 	}
-	return err
+	return nil
 }
 
 // Empty deletes the objects 0 to n-1 by DeleteObjects, many at once.
