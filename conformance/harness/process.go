@@ -52,20 +52,21 @@ func MemoryMiB(t testing.TB, pid int, field string) int {
 	return 0
 }
 
-// Calm waits until a process uses hardly any CPU: what it does in the background after much work has ended.
+// Calm waits until a process has used hardly any CPU for a while: what it does in the background after much work has ended.
 func Calm(t testing.TB, pid int) {
 	t.Helper()
 	const (
 		look    = 500 * time.Millisecond
-		most    = 0.05 // of a core
+		most    = 0.1 // of a core
+		looks   = 6   // in a row
 		patient = 5 * time.Minute
 	)
-	for began := time.Now(); ; {
+	for began, calm := time.Now(), 0; calm < looks; {
 		before := CPUSeconds(t, pid)
 		<-time.After(look)
 		used := (CPUSeconds(t, pid) - before) / look.Seconds()
-		if used <= most {
-			return
+		if calm++; used > most {
+			calm = 0
 		}
 		if time.Since(began) > patient {
 			t.Fatalf("the process uses %.2f of a core still after %v", used, patient)
