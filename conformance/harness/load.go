@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// loadWorkers is how many requests Fill and Empty have in flight, loadTries how often one of Fill's is sent before that fails
-// the test: a 503 asks for it.
+// loadWorkers is how many requests Fill has in flight, loadTries how often one is sent before that fails the test: a 503 asks
+// for it.
 const (
 	loadWorkers = 64
 	loadTries   = 5
@@ -101,20 +101,42 @@ func (f *filler) put(ctx context.Context, to *url.URL) error {
 	return nil
 }
 
-// Empty deletes the objects 0 to n-1 by DeleteObjects, many at once.
+// Empty deletes the objects 0 to n-1 by DeleteObjects, few requests at once: each is a thousand commands. Keys that were
+// answered ServiceUnavailable are sent again.
 func Empty(t testing.TB, c *s3.Client, bucket string, n int, key func(i int) string) {
 	t.Helper()
-	const each = 1000 // S3's most
-	Each(t, loadWorkers, (n+each-1)/each, func(request int) error {
-		var d types.Delete
-		d.Quiet = aws.Bool(true)
+	const (
+		workers = 4
+		each    = 1000 // S3's most
+	)
+	Each(t, workers, (n+each-1)/each, func(request int) error {
+		var keys []types.ObjectIdentifier
 		for i := request * each; i < min(n, (request+1)*each); i++ {
-			d.Objects = append(d.Objects, types.ObjectIdentifier{Key: aws.String(key(i))})
+			keys = append(keys, types.ObjectIdentifier{Key: aws.String(key(i))})
 		}
-		out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &d})
-		if err == nil && len(out.Errors) > 0 {
-			err = fmt.Errorf("%d keys of a request: %s", len(out.Errors), aws.ToString(out.Errors[0].Message))
+		for range loadTries {
+			var err error
+			if keys, err = remove(t.Context(), c, bucket, keys); err != nil || len(keys) == 0 {
+				return err
+			}
 		}
-		return err
+		return fmt.Errorf("%d keys of a request are answered 503", len(keys))
 	})
+}
+
+// remove deletes objects and returns those that were answered ServiceUnavailable.
+func remove(ctx context.Context, c *s3.Client, bucket string, keys []types.ObjectIdentifier) (again []types.ObjectIdentifier, err error) {
+	out, err := c.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket: aws.String(bucket), Delete: &types.Delete{Objects: keys, Quiet: aws.Bool(true)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range out.Errors {
+		if aws.ToString(e.Code) != "ServiceUnavailable" {
+			return nil, fmt.Errorf("%s: %s %s", aws.ToString(e.Key), aws.ToString(e.Code), aws.ToString(e.Message))
+		}
+		again = append(again, types.ObjectIdentifier{Key: e.Key})
+	}
+	return again, nil
 }
