@@ -88,7 +88,7 @@ func compare(t *testing.T, few, many *listed, most float64, pages ...pageCase) {
 func full() bool { return os.Getenv("CONTENDER_FULL") == "1" }
 
 // TestPageCost: what a page costs does not grow with the bucket, its objects' bytes, or its older versions. One range on one
-// real disk, entries applied straight. It catches the mutant listscan, too.
+// real disk, entries applied straight.
 func TestPageCost(t *testing.T) {
 	if disktest.Seeds(5) < 5 {
 		t.Skip("the race detector's own work would be measured")
