@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -5943,7 +5943,11 @@ type ReplicaMessage struct {
 	Ask     *PromiseRequest `protobuf:"bytes,10,opt,name=ask,proto3" json:"ask,omitempty"`
 	Promise *PromiseAnswer  `protobuf:"bytes,11,opt,name=promise,proto3" json:"promise,omitempty"`
 	// Instead of a Raft message: what the sender's replica sums up to.
-	Sum           *ReplicaSum `protobuf:"bytes,12,opt,name=sum,proto3" json:"sum,omitempty"`
+	Sum *ReplicaSum `protobuf:"bytes,12,opt,name=sum,proto3" json:"sum,omitempty"`
+	// Instead of a Raft message: a step in the remaking of a replica whose rows differ.
+	Remake *ReplicaRemake `protobuf:"bytes,13,opt,name=remake,proto3" json:"remake,omitempty"`
+	// The snapshot is to replace the rows of a replica that has asked for it, whatever it has applied.
+	Anew          bool `protobuf:"varint,14,opt,name=anew,proto3" json:"anew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6062,6 +6066,81 @@ func (x *ReplicaMessage) GetSum() *ReplicaSum {
 	return nil
 }
 
+func (x *ReplicaMessage) GetRemake() *ReplicaRemake {
+	if x != nil {
+		return x.Remake
+	}
+	return nil
+}
+
+func (x *ReplicaMessage) GetAnew() bool {
+	if x != nil {
+		return x.Anew
+	}
+	return false
+}
+
+// ReplicaRemake is transport.Remake.
+type ReplicaRemake struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	Last          uint64                 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaRemake) Reset() {
+	*x = ReplicaRemake{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaRemake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaRemake) ProtoMessage() {}
+
+func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaRemake.ProtoReflect.Descriptor instead.
+func (*ReplicaRemake) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ReplicaRemake) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *ReplicaRemake) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *ReplicaRemake) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
 // ReplicaSum is a hash over the rows of a replica as they are after an entry.
 type ReplicaSum struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -6073,7 +6152,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6085,7 +6164,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6098,7 +6177,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6126,7 +6205,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6138,7 +6217,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6151,7 +6230,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6181,7 +6260,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6193,7 +6272,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6206,7 +6285,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6246,13 +6325,15 @@ type PromiseAnswer struct {
 	Asked         int64                  `protobuf:"varint,4,opt,name=asked,proto3" json:"asked,omitempty"`
 	Stretch       uint64                 `protobuf:"varint,5,opt,name=stretch,proto3" json:"stretch,omitempty"`
 	Doubts        []*Claim               `protobuf:"bytes,6,rep,name=doubts,proto3" json:"doubts,omitempty"`
+	Wall          int64                  `protobuf:"varint,7,opt,name=wall,proto3" json:"wall,omitempty"`    // the sender's wall clock, nanoseconds since 1970; zero: not told
+	Clock         uint64                 `protobuf:"fixed64,8,opt,name=clock,proto3" json:"clock,omitempty"` // which clock that is: stores of one node share it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6264,7 +6345,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6277,7 +6358,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6322,6 +6403,20 @@ func (x *PromiseAnswer) GetDoubts() []*Claim {
 	return nil
 }
 
+func (x *PromiseAnswer) GetWall() int64 {
+	if x != nil {
+		return x.Wall
+	}
+	return 0
+}
+
+func (x *PromiseAnswer) GetClock() uint64 {
+	if x != nil {
+		return x.Clock
+	}
+	return 0
+}
+
 // Hello is the first frame of either side. The dialer speaks first; the other side answers with its own, or with a
 // refusal and the end of the connection.
 type Hello struct {
@@ -6343,7 +6438,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6355,7 +6450,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6368,7 +6463,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6438,7 +6533,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6450,7 +6545,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6463,7 +6558,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6485,7 +6580,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6497,7 +6592,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6510,7 +6605,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6539,7 +6634,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6551,7 +6646,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6564,7 +6659,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6600,7 +6695,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6612,7 +6707,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6625,7 +6720,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6663,7 +6758,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6675,7 +6770,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6688,7 +6783,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6736,7 +6831,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6748,7 +6843,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6761,7 +6856,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6788,7 +6883,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6800,7 +6895,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6813,7 +6908,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6844,7 +6939,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6856,7 +6951,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6869,7 +6964,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -6918,7 +7013,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6930,7 +7025,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6943,7 +7038,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -6977,7 +7072,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6989,7 +7084,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7002,7 +7097,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7542,7 +7637,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x0fpayload_lengths\x18\x05 \x03(\x04R\x0epayloadLengths\x12!\n" +
 	"\fpayload_sums\x18\x06 \x03(\x06R\vpayloadSums\x12\x12\n" +
 	"\x04time\x18\a \x01(\x04R\x04time\x12!\n" +
-	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\xb1\x03\n" +
+	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\xff\x03\n" +
 	"\x0eReplicaMessage\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x1b\n" +
 	"\tfrom_disk\x18\x02 \x01(\x04R\bfromDisk\x12\x17\n" +
@@ -7557,7 +7652,13 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x03ask\x18\n" +
 	" \x01(\v2!.contender.meta.v1.PromiseRequestR\x03ask\x12:\n" +
 	"\apromise\x18\v \x01(\v2 .contender.meta.v1.PromiseAnswerR\apromise\x12/\n" +
-	"\x03sum\x18\f \x01(\v2\x1d.contender.meta.v1.ReplicaSumR\x03sum\"4\n" +
+	"\x03sum\x18\f \x01(\v2\x1d.contender.meta.v1.ReplicaSumR\x03sum\x128\n" +
+	"\x06remake\x18\r \x01(\v2 .contender.meta.v1.ReplicaRemakeR\x06remake\x12\x12\n" +
+	"\x04anew\x18\x0e \x01(\bR\x04anew\"K\n" +
+	"\rReplicaRemake\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x04R\x04last\"4\n" +
 	"\n" +
 	"ReplicaSum\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
@@ -7569,14 +7670,16 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05asked\x18\x03 \x01(\x03R\x05asked\x124\n" +
-	"\breleased\x18\x04 \x03(\v2\x18.contender.meta.v1.ClaimR\breleased\"\xba\x01\n" +
+	"\breleased\x18\x04 \x03(\v2\x18.contender.meta.v1.ClaimR\breleased\"\xe4\x01\n" +
 	"\rPromiseAnswer\x12\x12\n" +
 	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x17\n" +
 	"\ato_boot\x18\x02 \x01(\x04R\x06toBoot\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05asked\x18\x04 \x01(\x03R\x05asked\x12\x18\n" +
 	"\astretch\x18\x05 \x01(\x04R\astretch\x120\n" +
-	"\x06doubts\x18\x06 \x03(\v2\x18.contender.meta.v1.ClaimR\x06doubts\"\xe6\x01\n" +
+	"\x06doubts\x18\x06 \x03(\v2\x18.contender.meta.v1.ClaimR\x06doubts\x12\x12\n" +
+	"\x04wall\x18\a \x01(\x03R\x04wall\x12\x14\n" +
+	"\x05clock\x18\b \x01(\x06R\x05clock\"\xe6\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\rversion_least\x18\x01 \x01(\rR\fversionLeast\x12!\n" +
 	"\fversion_most\x18\x02 \x01(\rR\vversionMost\x12\x18\n" +
@@ -7671,7 +7774,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -7746,21 +7849,22 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*ReplicaProgress)(nil), // 70: contender.meta.v1.ReplicaProgress
 	(*Proposal)(nil),        // 71: contender.meta.v1.Proposal
 	(*ReplicaMessage)(nil),  // 72: contender.meta.v1.ReplicaMessage
-	(*ReplicaSum)(nil),      // 73: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 74: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 75: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 76: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 77: contender.meta.v1.Hello
-	(*Beat)(nil),            // 78: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 79: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 80: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 81: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 82: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 83: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 84: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 85: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 86: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 87: contender.meta.v1.Failure
+	(*ReplicaRemake)(nil),   // 73: contender.meta.v1.ReplicaRemake
+	(*ReplicaSum)(nil),      // 74: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 75: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 76: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 77: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 78: contender.meta.v1.Hello
+	(*Beat)(nil),            // 79: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 80: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 81: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 82: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 83: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 84: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 85: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 86: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 87: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 88: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	2,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -7855,20 +7959,21 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	26,  // 89: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
 	70,  // 90: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
 	30,  // 91: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	75,  // 92: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	76,  // 93: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	73,  // 94: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	74,  // 95: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	74,  // 96: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	30,  // 97: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	52,  // 98: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	83,  // 99: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,   // 100: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	101, // [101:101] is the sub-list for method output_type
-	101, // [101:101] is the sub-list for method input_type
-	101, // [101:101] is the sub-list for extension type_name
-	101, // [101:101] is the sub-list for extension extendee
-	0,   // [0:101] is the sub-list for field type_name
+	76,  // 92: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	77,  // 93: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	74,  // 94: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	73,  // 95: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
+	75,  // 96: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	75,  // 97: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	30,  // 98: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	52,  // 99: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	84,  // 100: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,   // 101: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	102, // [102:102] is the sub-list for method output_type
+	102, // [102:102] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -7926,7 +8031,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   86,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -48,6 +48,10 @@ type Answer struct {
 	Sequence uint64        //
 	Asked    time.Duration //
 	Stretch  uint64        // with Boot it is the Stand of the promise
+	// Wall is the wall clock of From when it answered, in nanoseconds since 1970, and Clock names that clock. The table does
+	// nothing with them; zero: not told.
+	Wall  int64
+	Clock uint64
 	// Doubts are leaderships of To that keep From from electing another and of which it has seen no sign for a while.
 	Doubts []Claim
 }

@@ -14,23 +14,47 @@ import (
 type Message struct {
 	Range    uint64
 	From, To disk.ID
-	Raft     *raftpb.Message // nil: it is a beat, or a sum
+	Raft     *raftpb.Message // nil: it is a beat, a sum, or a step of a remaking
 	// Payloads are those of the entries of Raft, in order of entry and number.
 	Payloads [][]byte
 	// Stand is the promise that comes with an acknowledgement of a leader's term.
 	Stand promise.Stand
 	// Sleep says that the leader goes to sleep when this heartbeat has left.
 	Sleep bool
+	// Anew says that this snapshot is to replace the rows of a replica that asked for it, whatever it has applied.
+	Anew bool
 
 	// Of a beat one is there: it asks for a promise, or gives it.
 	Ask     *promise.Request
 	Promise *promise.Answer
 	// Sum is there alone, too: it tells the leader of the range what the sender's replica sums up to.
 	Sum *Sum
+	// Remake is there alone, too.
+	Remake *Remake
 }
 
 // Sum is a hash over the rows of a replica as they are after an entry.
 type Sum struct{ Index, Sum uint64 }
+
+// Remake is a step in the remaking of a replica whose rows differ from those of most others.
+type Remake struct {
+	Step RemakeStep
+	Term uint64 // the leader's
+	Last uint64 // of RemakeReady: the last entry that the replica keeps
+}
+
+// RemakeStep is what is said.
+type RemakeStep uint32
+
+// The steps of a remaking. Each may be lost.
+const (
+	// RemakeOrder, of the leader: the replica differs.
+	RemakeOrder RemakeStep = iota + 1
+	// RemakeReady, of the replica: it takes no more entries until a snapshot comes that has all of its own.
+	RemakeReady
+	// RemakeCompare, of a replica that differs, or did: the leader is to compare.
+	RemakeCompare
+)
 
 // Bytes returns about how much memory the message holds.
 func (m *Message) Bytes() int {
