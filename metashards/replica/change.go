@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -40,7 +41,7 @@ func (r *Replica) proposeChange(c *metapb.ChangeReplicas, proposal []byte) ([]by
 		return nil, errChangePending
 	}
 	if r.departs(c) {
-		if p := r.successor(c.Demote); p != nil {
+		if p := r.successor(func(id disk.ID) bool { return !slices.Contains(c.Demote, uint64(id)) }); p != nil {
 			r.transfer(p.Id)
 		}
 		return nil, errChangeLeader

@@ -44,12 +44,22 @@ type Installation struct {
 
 // Install looks at a message. If it brings a snapshot that this replica needs, it returns the installation; the replica
 // must not be used any more. Otherwise the message goes to Step.
+//
+// A snapshot that is to replace the replica anew is needed if it has everything that the log here has: what was
+// acknowledged is in it, and term and vote stay. Where it is not, it is an error, or nil for one of an old leader, and does
+// not go to Step.
 func (r *Replica) Install(m *transport.Message) (*Installation, error) {
 	if r.failed != nil || m.Raft.GetType() != raftpb.MsgSnap || m.Raft.GetTerm() < r.hard.Term || m.Raft.GetTo() != r.self {
 		return nil, nil
 	}
 	meta := m.Raft.GetSnapshot().GetMetadata()
 	index := meta.GetIndex()
+	if m.Anew {
+		if index < r.mach.State().AppliedIndex || (index < r.node.BasicStatus().GetCommit() || index < r.store.last) && !mutantRemakeForgets {
+			return nil, errShort
+		}
+		return r.installation(m)
+	}
 	if index <= r.node.BasicStatus().GetCommit() || index <= r.mach.State().AppliedIndex {
 		return nil, nil
 	}
@@ -63,6 +73,14 @@ func (r *Replica) Install(m *transport.Message) (*Installation, error) {
 			return nil, nil
 		}
 	}
+	return r.installation(m)
+}
+
+// errShort says that a snapshot lacks entries that the replica keeps and may have acknowledged.
+var errShort = errors.New("the snapshot ends before the log does")
+
+// installation begins to replace this replica by a snapshot.
+func (r *Replica) installation(m *transport.Message) (*Installation, error) {
 	i, err := newInstallation(r.env, m)
 	if err == nil && r.behind() {
 		err = fmt.Errorf("snapshot of range %d: %w", r.id, errBehind)
@@ -388,14 +406,13 @@ func (p *payloadRows) close() error {
 	return p.it.Close()
 }
 
-// next returns the payload of the row at hand and moves on.
+// next returns the payload of the row at hand and moves on. A row that can't be read names none: it must not keep the
+// replica that it damages from being replaced.
 func (p *payloadRows) next() (id disk.PayloadID, ok bool) {
-	id, _, ok, p.err = machine.PayloadOf(disk.Row{Key: p.it.Key(), Value: p.it.Value()})
-	p.ok = p.err == nil && p.it.Next()
-	if p.err == nil {
-		p.err = p.it.Err()
-	}
-	return id, ok
+	id, _, ok, err := machine.PayloadOf(disk.Row{Key: p.it.Key(), Value: p.it.Value()})
+	p.ok = p.it.Next()
+	p.err = p.it.Err()
+	return id, ok && err == nil
 }
 
 // upTo returns the payloads of the rows up to and including key, but for the one that is kept there.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -216,7 +215,7 @@ func (r *Replica) Fail(err error) {
 // handOver returns a message that has the successor campaign at once, so that nobody need wait until it misses the leader;
 // nil if there is none. It is a hint: it may be lost, and the election too.
 func (r *Replica) handOver() *transport.Message {
-	p := r.successor(nil)
+	p := r.successor(func(disk.ID) bool { return true })
 	if p == nil {
 		return nil
 	}
@@ -225,15 +224,22 @@ func (r *Replica) handOver() *transport.Message {
 	}}
 }
 
-// successor returns who should lead instead of this replica: of the voters that were heard of lately, and whose disks are
-// not among those left out, the one that is furthest; nil if there is none.
-func (r *Replica) successor(leftOut []uint64) (best *metapb.Replica) {
+// Successor returns the disk of the replica that should lead instead of this one, which leads: of the voters that were heard
+// of lately, and whose disks are fit, the one that is furthest; zero if there is none.
+func (r *Replica) Successor(fit func(disk.ID) bool) disk.ID {
+	if p := r.successor(fit); p != nil {
+		return disk.ID(p.Disk)
+	}
+	return 0
+}
+
+func (r *Replica) successor(fit func(disk.ID) bool) (best *metapb.Replica) {
 	var match uint64
 	r.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 		if id == r.self || !p.RecentActive || best != nil && p.Match <= match {
 			return
 		}
-		if x := r.voting(id); x != nil && !slices.Contains(leftOut, x.Disk) {
+		if x := r.voting(id); x != nil && fit(disk.ID(x.Disk)) {
 			best, match = x, p.Match
 		}
 	})

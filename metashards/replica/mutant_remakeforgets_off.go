@@ -1,0 +1,5 @@
+//go:build !mutant_remakeforgets
+
+package replica
+
+const mutantRemakeForgets = false
