@@ -61,6 +61,9 @@ type Options struct {
 	ReadByIndex bool
 	// Rot is about how often in a second a payload rots on one of its replicas. It needs disks that know how.
 	Rot float64
+	// Wrong is about how often in a second a row goes wrong on one of the stores, always the same one. It needs three replicas,
+	// which stay.
+	Wrong float64
 }
 
 type link struct{ from, to int }

@@ -58,6 +58,18 @@ func real(seed uint64) simtest.Options {
 	return o
 }
 
+// TestWrongReplicasOnRealDisks is TestWrongReplicas on disk/local.
+func TestWrongReplicasOnRealDisks(t *testing.T) {
+	sum := histories(t, seeds(t, 3), func(seed uint64) simtest.Options {
+		o, w := real(seed), wrong(seed)
+		o.Wrong, o.Operations, o.Crashes, o.Cuts = w.Wrong, w.Operations, w.Crashes, w.Cuts
+		return o
+	})
+	if sum.Wrong == 0 {
+		t.Errorf("%+v", sum)
+	}
+}
+
 // TestHistoriesOnRealDisks is TestHistories on disk/local, with real segments and a real Pebble.
 func TestHistoriesOnRealDisks(t *testing.T) {
 	sum := histories(t, seeds(t, 10), real)

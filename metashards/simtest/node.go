@@ -22,6 +22,7 @@ type node struct {
 	disk disk.Disk
 	core *store.Core // nil while it is down
 
+	remade uint64 // replicas, in earlier lives
 	life   int
 	inbox  []func()
 	work   bool          // a work event is scheduled
@@ -129,6 +130,7 @@ func (n *node) run() {
 // crash ends the store at once. What its disk had not synced is gone.
 func (n *node) crash(r *rand.Rand) {
 	n.c.note("crash", uint64(n.n))
+	n.remade += n.core.Status().Remade
 	n.core.Drop()
 	n.core = nil
 	n.life++

@@ -18,6 +18,9 @@ type Outcome struct {
 	Cuts    int
 	Pauses  int
 	Rotten  int
+	// Wrong is how often a row went wrong, and Remade how often a replica was remade because it differed.
+	Wrong  int
+	Remade uint64
 	// Snapshots is how many Raft messages with a snapshot were sent.
 	Snapshots int
 	// Broken is how many crashes came amid the pulls of a snapshot or a payload.
@@ -53,11 +56,19 @@ func Run(opt Options) (out Outcome, err error) {
 			return out, fmt.Errorf("seed %d: ranges and members do not settle (%w): %s", opt.Seed, err, c.describe())
 		}
 	}
+	if opt.Wrong > 0 {
+		if ok, err := c.Run(time.Hour, c.right()); !ok {
+			return out, fmt.Errorf("seed %d: a replica that differs stays so (%w): %s", opt.Seed, err, c.describe())
+		}
+	}
 	if ok, err := c.Run(time.Minute, c.equalSoon()); !ok {
 		return out, fmt.Errorf("seed %d: no convergence (%w): %s", opt.Seed, err, c.describe())
 	}
 	for _, m := range c.movers {
 		out.Moves.Add(m.moves)
+	}
+	for _, n := range c.nodes {
+		out.Remade += n.remade + n.core.Status().Remade
 	}
 	for _, o := range c.history.ops {
 		if o.outcome == outcomeUnknown {
@@ -101,7 +112,7 @@ func (c *Cluster) equalSoon() func() bool {
 // compared fails the run if a leader has found that replicas differ.
 func (c *Cluster) compared() {
 	for _, n := range c.nodes {
-		if n.core == nil {
+		if n.core == nil || c.opt.Wrong > 0 {
 			continue
 		}
 		for _, s := range n.core.Status().Replicas {
@@ -147,6 +158,9 @@ func (c *Cluster) chaos(out *Outcome) {
 	}
 	if c.rand.Float64() < c.opt.Rot*step.Seconds() && c.rot() {
 		out.Rotten++
+	}
+	if c.opt.Wrong > 0 && c.rand.Float64() < c.opt.Wrong*step.Seconds() && c.goWrong() {
+		out.Wrong++
 	}
 	c.after(step, -1, "chaos", func() { c.chaos(out) })
 }

@@ -60,6 +60,8 @@ func histories(t *testing.T, n uint64, options func(seed uint64) simtest.Options
 		sum.Cuts += out.Cuts
 		sum.Pauses += out.Pauses
 		sum.Rotten += out.Rotten
+		sum.Wrong += out.Wrong
+		sum.Remade += out.Remade
 		sum.Snapshots += out.Snapshots
 		sum.Broken += out.Broken
 		sum.Duration += out.Duration
@@ -189,6 +191,22 @@ func TestRot(t *testing.T) {
 	}
 }
 
+// TestWrongReplicas does the same while the rows of one replica go wrong again and again: it is remade amid crashes, losses and
+// cuts, and nothing that it acknowledged is forgotten.
+func TestWrongReplicas(t *testing.T) {
+	sum := histories(t, seeds(t, 16), wrong)
+	if sum.Wrong == 0 || sum.Remade == 0 || sum.Crashes == 0 || sum.Snapshots == 0 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// wrong is a faulty run in which the rows of one replica go wrong.
+func wrong(seed uint64) simtest.Options {
+	o := faulty(seed)
+	o.Wrong, o.Operations, o.Crashes, o.Cuts = 0.5, 40, 0.2, 0.5
+	return o
+}
+
 // TestFiveReplicas does the same with five replicas.
 func TestFiveReplicas(t *testing.T) {
 	histories(t, seeds(t, 20), func(seed uint64) simtest.Options {
@@ -205,6 +223,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 		"real":   func() simtest.Options { return real(7) },
 		"moves":  func() simtest.Options { return moving(3) },
 		"splits": func() simtest.Options { return splitting(3) },
+		"wrong":  func() simtest.Options { return wrong(3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var first simtest.Outcome

@@ -18,7 +18,14 @@ type compared struct {
 	at      int    // and when, in ticks
 	index   uint64 // of the sums
 	sums    []sumOf
-	differ  []disk.ID // whose rows were not the leader's
+	differ  []disk.ID // whose rows are not those of most, or not the leader's where no most agree; until they are found to be
+	again   bool      // it is asked for, or a replica is being remade
+	wait    int       // ticks after which it comes again while replicas differ, 0: as always
+
+	ordered   disk.ID // whose replica was last to be remade
+	orderedAt int     // when, in ticks
+	orderedBy uint64  // the index of the sums by which
+	found     uint64  // the index of the last sums that differ
 }
 
 // sumOf is what the replica on a disk sums up to.
@@ -28,27 +35,42 @@ type sumOf struct {
 }
 
 // compareDue has the ranges compared that are led here, have changed since they were, and were not for long. Sleeping ones
-// wake for it.
+// wake for it. Where a replica that differs is being remade, or somebody asks, it comes sooner.
 func (c *Core) compareDue() {
 	c.ticks++
 	if c.ticks%compareSweep != 0 && c.opt.CompareTicks > compareSweep {
 		return
 	}
 	for _, m := range c.members {
-		if m.replica == nil || !m.replica.CanRead() || c.ticks-m.compared.at < c.opt.CompareTicks || m.replica.Machine().State().AppliedIndex <= m.compared.applied {
+		if m.replica == nil {
 			continue
 		}
-		m.compared.at = c.ticks
-		d := m.replica.Machine().Descriptor()
-		cmd := &metapb.Command{Format: machine.Format, Time: m.now(), Op: &metapb.Command_Compare{Compare: &metapb.CompareReplicas{}}}
-		cmd.Bucket, cmd.Key = machine.First(d)
-		p, err := NewProposal(m.rangeID, cmd, nil, func(*metapb.Result, error) {})
-		if err != nil {
-			c.opt.Logger.Error("replicas can't be compared", "range", m.rangeID, "error", err)
-			continue
+		c.confess(m)
+		if m.replica.CanRead() && c.isDue(m) {
+			c.askSums(m)
 		}
-		c.Propose(p)
 	}
+}
+
+// isDue reports whether the replicas of a range that is led here are to be compared now.
+func (c *Core) isDue(m *member) bool {
+	x, since := &m.compared, c.ticks-m.compared.at
+	return x.again || x.wait > 0 && since >= x.wait ||
+		since >= c.opt.CompareTicks && m.replica.Machine().State().AppliedIndex > x.applied
+}
+
+// askSums has all replicas of a range summed up as they are after one entry.
+func (c *Core) askSums(m *member) {
+	m.compared.at, m.compared.again = c.ticks, false
+	d := m.replica.Machine().Descriptor()
+	cmd := &metapb.Command{Format: machine.Format, Time: m.now(), Op: &metapb.Command_Compare{Compare: &metapb.CompareReplicas{}}}
+	cmd.Bucket, cmd.Key = machine.First(d)
+	p, err := NewProposal(m.rangeID, cmd, nil, func(*metapb.Result, error) {})
+	if err != nil {
+		c.opt.Logger.Error("replicas can't be compared", "range", m.rangeID, "error", err)
+		return
+	}
+	c.Propose(p)
 }
 
 // compare has the rows of a replica summed up, beside the core, where an entry has asked for it.
@@ -82,7 +104,7 @@ func (c *Core) summed(m *member, index, sum uint64, err error) {
 	}
 }
 
-// takeSum compares what a replica sums up to with the leader's own, once both are there.
+// takeSum compares what the replicas sum up to, as far as they have said so, once the leader's own sum is there.
 func (c *Core) takeSum(m *member, from disk.ID, s *transport.Sum) {
 	x := &m.compared
 	if m.term == 0 || s.Index < x.index {
@@ -91,27 +113,86 @@ func (c *Core) takeSum(m *member, from disk.ID, s *transport.Sum) {
 	if s.Index > x.index {
 		x.index, x.sums = s.Index, nil
 	}
-	if len(x.sums) < sumsMost {
+	of := func(id disk.ID) int { return slices.IndexFunc(x.sums, func(o sumOf) bool { return o.disk == id }) }
+	if of(from) < 0 && len(x.sums) < sumsMost {
 		x.sums = append(x.sums, sumOf{from, s.Sum})
 	}
-	own := slices.IndexFunc(x.sums, func(o sumOf) bool { return o.disk == c.opt.Disk.ID() })
+	own := of(c.opt.Disk.ID())
 	if own < 0 {
 		return
 	}
-	var differ []disk.ID
-	for _, o := range x.sums {
-		if o.sum != x.sums[own].sum && !slices.Contains(differ, o.disk) {
-			differ = append(differ, o.disk)
-		}
+	d := m.replica.Machine().Descriptor()
+	truth, agreed := mostAgree(d, x.sums)
+	if !agreed {
+		truth = x.sums[own].sum
 	}
-	if !slices.Equal(differ, x.differ) {
-		x.differ = differ
-		c.stir(m)
-	}
-	if len(differ) > 0 {
-		c.opt.Logger.Error("replicas of a range differ", "range", m.rangeID, "index", x.index, "leader", c.opt.Disk.ID(), "differ", differ)
+	c.note(m, d, truth, agreed)
+	if agreed {
+		c.remake(m, d, truth)
 	}
 }
 
 // sumsMost bounds the sums of one comparison.
 const sumsMost = 64
+
+// mostAgree returns the sum that more than half of a range's voters have. False: there is none, or not enough of them have
+// told theirs yet, or two configurations count now. Then nobody knows which replica is right: with two that differ there is
+// an alarm and never a repair.
+func mostAgree(d *metapb.RangeDescriptor, sums []sumOf) (sum uint64, agreed bool) {
+	if mutantNoMajority {
+		return sums[0].sum, true
+	}
+	if machine.Joint(d) {
+		return 0, false
+	}
+	voters := 0
+	for _, r := range d.Replicas {
+		if !r.Learner {
+			voters++
+		}
+	}
+	for _, x := range sums {
+		n := 0
+		for _, o := range sums {
+			if r := machine.ReplicaOn(d, uint64(o.disk)); r != nil && !r.Learner && o.sum == x.sum {
+				n++
+			}
+		}
+		if 2*n > voters {
+			return x.sum, true
+		}
+	}
+	return 0, false
+}
+
+// note keeps and tells which replicas differ. One that was found to differ does until it is found not to.
+func (c *Core) note(m *member, d *metapb.RangeDescriptor, truth uint64, agreed bool) {
+	x := &m.compared
+	was := slices.Clone(x.differ)
+	x.differ = slices.DeleteFunc(x.differ, func(id disk.ID) bool { return machine.ReplicaOn(d, uint64(id)) == nil })
+	for _, o := range x.sums {
+		known := slices.Contains(x.differ, o.disk)
+		switch {
+		case o.sum != truth && !known:
+			x.differ = append(x.differ, o.disk)
+		case o.sum == truth && known:
+			x.differ = slices.DeleteFunc(x.differ, func(id disk.ID) bool { return id == o.disk })
+			if o.disk == x.ordered {
+				c.opt.Logger.Info("a replica holds again what most others hold", "range", m.rangeID, "index", x.index, "disk", o.disk)
+			}
+		}
+		if last := x.sums[len(x.sums)-1]; o.sum != truth && (last == o || last.disk == c.opt.Disk.ID()) {
+			c.opt.Logger.Error("replicas of a range differ", "range", m.rangeID, "index", x.index, "leader", c.opt.Disk.ID(),
+				"disk", o.disk, "sum", o.sum, "others", truth, "most_agree", agreed)
+		}
+	}
+	if len(x.differ) == 0 {
+		x.wait, x.ordered = 0, 0
+	} else if x.found != x.index {
+		x.found = x.index
+		c.differed++
+	}
+	if !slices.Equal(was, x.differ) {
+		c.stir(m)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/keys"
@@ -39,6 +40,10 @@ type Core struct {
 	beats    int    // ticks until the next
 	ticks    int    // so far
 	counts   int    // ranges in which buckets are being counted
+	clocks   clocks
+	differed uint64    // comparisons that found replicas to differ
+	remakes  uint64    // of replicas that differed
+	remadeAt time.Time // the last
 
 	// The round that is under way.
 	active []*member
@@ -51,7 +56,7 @@ func Open(opt Options) (*Core, error) {
 	c := &Core{
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
 		stirred: true, byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
-		absent: map[uint64]absence{},
+		absent: map[uint64]absence{}, clocks: clocks{own: opt.ClockID},
 	}
 	var err error
 	c.table, err = promise.New(promise.Options{
@@ -159,6 +164,7 @@ func (c *Core) Tick() {
 	c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
 	c.tickAll()
 	c.beat()
+	c.giveUpLeading()
 	c.compareDue()
 	c.weigh()
 	c.tickAbsent()
@@ -181,6 +187,9 @@ func (c *Core) Receive(msg *transport.Message) {
 			c.takeSum(m, msg.From, msg.Sum)
 		}
 		return
+	case msg.Remake != nil:
+		c.receiveRemake(m, msg.From, msg.Remake)
+		return
 	case msg.Raft == nil:
 		c.receiveBeat(msg)
 		return
@@ -189,7 +198,7 @@ func (c *Core) Receive(msg *transport.Message) {
 	case m == nil:
 		c.receiveFirst(msg)
 		return
-	case m.replica == nil || c.replaced(m, msg):
+	case m.replica == nil || c.replaced(m, msg) || c.holdsBack(m, msg):
 		return
 	}
 	m.hear(msg)
@@ -198,11 +207,16 @@ func (c *Core) Receive(msg *transport.Message) {
 	if err == nil && in != nil {
 		err = c.judgeSpan(in.Descriptor)
 	}
+	if err == nil && in != nil && msg.Anew {
+		err = c.judgeSpan(m.replica.Machine().Descriptor()) // which may be what is wrong
+	}
 	switch {
 	case err != nil:
 		c.refuseSnapshot(msg, err)
 	case in != nil:
 		c.install(m, in)
+	case msg.Anew:
+		c.opt.Go(func() { replica.Refuse(msg, c.opt.Puller) })
 	default:
 		m.replica.Step(msg)
 		c.acknowledged(m, msg)
@@ -257,6 +271,7 @@ func (c *Core) installed(m *member, in *replica.Installation, err error) {
 	}
 	c.load(m)
 	if err == nil && m.replica != nil {
+		c.remadeNow(m)
 		m.replica.Step(in.Message)
 	}
 }
@@ -305,11 +320,15 @@ func (c *Core) find(rangeID uint64) (*member, Reason) {
 	return m, 0
 }
 
-// TransferLeadership asks for the leadership of a range to go to another disk. It may fail silently.
+// TransferLeadership asks for the leadership of a range to go to another disk. It may fail silently. A disk whose clock is far
+// off does not get it.
 func (c *Core) TransferLeadership(rangeID uint64, to disk.ID) error {
 	m, reason := c.find(rangeID)
 	if m == nil {
 		return &Refusal{Reason: reason, Range: rangeID, Err: c.stopped}
+	}
+	if c.clocks.isOff(to) && !mutantSickLeads {
+		return &Refusal{Reason: Unavailable, Range: rangeID, Err: errClockOff}
 	}
 	m.awake()
 	c.touch(m)

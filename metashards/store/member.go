@@ -29,7 +29,7 @@ type member struct {
 	released []round     // confirmed, waiting for their index to be applied
 	term     uint64      // term in which it leads, 0 if it doesn't
 
-	begun     time.Time // when it became leader, and range time then
+	begun     time.Duration // when it became leader, on the boot clock, and range time then
 	rangeTime uint64
 
 	told    replica.Status // last
@@ -42,6 +42,9 @@ type member struct {
 	shown   *metapb.RangeDescriptor // what the promises know of the members, as leader
 
 	compared compared
+	remade   remaking
+	yielded  int // ticks in which it would campaign, and lets others go first
+	handed   int // the tick in which it was handed over last
 	load     load
 
 	uncounted bool // buckets whose usage is halved may be there
@@ -137,9 +140,12 @@ func (m *member) refusePending(reason Reason, cause error) {
 	}
 }
 
-// now returns range time as this leader may raise it: as fast as its own clock runs, whatever steps the wall clock makes.
+// now returns range time as this leader may raise it: as fast as its boot clock runs, whatever steps the wall clock makes.
 func (m *member) now() uint64 {
-	return m.rangeTime + uint64(max(0, m.core.opt.Now().Sub(m.begun).Microseconds()))
+	if mutantWallTime {
+		return max(m.rangeTime, uint64(max(0, m.core.opt.Now().UnixMicro())))
+	}
+	return m.rangeTime + uint64(max(0, (m.core.opt.BootClock()-m.begun).Microseconds()))
 }
 
 // noteLeadership answers those who relied on a leadership that is gone, and begins a new one.
@@ -157,10 +163,10 @@ func (m *member) noteLeadership() {
 	m.core.table.Release(m.rangeID, m.term)
 	m.dismiss(NotLeader, Indeterminate, nil)
 	m.term, m.shown = term, nil
-	m.compared.index, m.compared.sums = 0, nil
+	m.compared = compared{applied: m.compared.applied, at: m.compared.at}
 	if leads {
-		m.begun = m.core.opt.Now()
-		m.rangeTime = max(uint64(max(0, m.begun.UnixMicro())), m.replica.Machine().State().Time)
+		m.begun = m.core.opt.BootClock()
+		m.rangeTime = max(uint64(max(0, m.core.wall().UnixMicro())), m.replica.Machine().State().Time)
 		m.uncounted = true
 	}
 }

@@ -16,7 +16,7 @@ type Options struct {
 	Sender transport.Sender
 	Puller transport.Puller
 	Logger *slog.Logger
-	// Now is the clock: range time follows it on leaders.
+	// Now is the wall clock. Range time begins with it where a leadership begins, and goes on with BootClock.
 	Now func() time.Time
 	// Boot is the store's life: higher than in every life before, as the disk's boot count is. Fresh says that nobody can hold
 	// a promise of an earlier life, since there was none, or nobody else is there.
@@ -24,6 +24,9 @@ type Options struct {
 	Fresh bool
 	// BootClock goes on while the process is paused, and never steps. Nil: Now, which must not step then.
 	BootClock func() time.Duration
+	// ClockID names the clock that Now reads: stores of one node share it, so that it counts once where clocks are compared.
+	// Default: the disk's id.
+	ClockID uint64
 	// PromiseTime is how long promises between stores hold, the same in all of them. Default promise.DefaultD.
 	PromiseTime time.Duration
 	// ReadByIndex asks a majority for every read, for machines whose clocks can't be trusted. By default a leader under
@@ -67,6 +70,9 @@ func (o Options) withDefaults() Options {
 	set(&o.RetryTicks, 20)
 	set(&o.CompareTicks, 36_000)
 	o.Replica = o.Replica.WithDefaults()
+	if o.ClockID == 0 {
+		o.ClockID = uint64(o.Disk.ID())
+	}
 	if o.BootClock == nil {
 		begin := o.Now()
 		o.BootClock = func() time.Duration { return o.Now().Sub(begin) }

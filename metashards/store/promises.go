@@ -34,6 +34,7 @@ func (c *Core) beat() {
 			ask := c.table.Ask(to)
 			c.opt.Sender.Send(&transport.Message{From: c.opt.Disk.ID(), To: to, Ask: &ask})
 		}
+		c.judgeClocks()
 	}
 	for _, e := range c.table.Tick() {
 		c.happened(e)
@@ -60,10 +61,12 @@ func (c *Core) happened(e promise.Event) {
 func (c *Core) receiveBeat(msg *transport.Message) {
 	if msg.Ask != nil {
 		if a, ok := c.table.Answer(*msg.Ask); ok {
+			a.Wall, a.Clock = c.opt.Now().UnixNano(), c.opt.ClockID
 			c.opt.Sender.Send(&transport.Message{From: c.opt.Disk.ID(), To: msg.From, Promise: &a})
 		}
 	}
 	if msg.Promise != nil {
+		c.hearClock(msg.Promise)
 		c.table.Hear(*msg.Promise)
 	}
 }
@@ -174,7 +177,11 @@ func (c *Core) tick(m *member) {
 	m.idle++
 	_, leads := m.replica.Leads()
 	if !leads && !c.mayCampaign(m) {
+		m.yielded = 0
 		c.tickBound(m)
+		return
+	}
+	if !leads && c.yields(m) {
 		return
 	}
 	m.replica.Tick()
@@ -246,6 +253,7 @@ func (c *Core) tickAll() {
 func (c *Core) tickOne(m *member) bool {
 	switch {
 	case m.replica != nil:
+		c.tickHeld(m)
 		c.tick(m)
 		return !m.asleep
 	case m.rest > 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/replica"
@@ -17,8 +18,17 @@ type Status struct {
 	// Replicas are ascending by range. One that is being made from a snapshot, that rests, or that could not be loaded
 	// has a role of its own: installing, resting or failed; so has one that is no member any more: removed.
 	Replicas []replica.Status
-	// Differing is of how many ranges that are led here another replica was found to hold other rows.
+	// Differing is of how many ranges that are led here a replica was found to hold other rows than most, and how many replicas
+	// here know that they do.
 	Differing int
+	// Differed is how many comparisons have found that replicas of ranges that were led here differ, and Remade how many replicas
+	// of this disk were made anew because they did, in this life of the store; RemadeAt is when the last was, on the wall clock.
+	Differed, Remade uint64
+	RemadeAt         time.Time
+	// ClockOff says that the wall clock is so far off those of other stores that this one leads nothing where another can lead,
+	// and ClockAhead by how much it is ahead of their median then.
+	ClockOff   bool
+	ClockAhead time.Duration
 }
 
 // Status returns how the store stands. What has not changed since the last call is not looked at again, so that ranges that
@@ -27,7 +37,10 @@ func (c *Core) Status() Status {
 	if !c.stirred {
 		return c.told
 	}
-	s := Status{Disk: c.opt.Disk.ID(), Err: c.stopped, Replicas: make([]replica.Status, 0, len(c.members))}
+	s := Status{
+		Disk: c.opt.Disk.ID(), Err: c.stopped, Replicas: make([]replica.Status, 0, len(c.members)),
+		Differed: c.differed, Remade: c.remakes, RemadeAt: c.remadeAt, ClockOff: c.clocks.off, ClockAhead: c.clocks.told,
+	}
 	for _, m := range c.members {
 		if m.stirred || c.stopped != nil {
 			m.told, m.stirred = m.status(), false
@@ -50,6 +63,9 @@ func (m *member) status() replica.Status {
 	switch {
 	case m.replica != nil:
 		s = m.replica.Status()
+		if m.remade.odd {
+			s.Differ = []disk.ID{m.core.opt.Disk.ID()}
+		}
 		if m.term > 0 {
 			s.Differ = m.compared.differ
 			s.Rate, s.Middle = m.load.rate, m.load.middle

@@ -1,0 +1,5 @@
+//go:build !mutant_nomajority
+
+package store
+
+const mutantNoMajority = false

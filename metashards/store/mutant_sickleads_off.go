@@ -1,0 +1,5 @@
+//go:build !mutant_sickleads
+
+package store
+
+const mutantSickLeads = false

@@ -1,0 +1,5 @@
+//go:build !mutant_walltime
+
+package store
+
+const mutantWallTime = false
