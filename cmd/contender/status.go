@@ -144,6 +144,8 @@ func printStatus(w io.Writer, body []byte) error {
 		Healthy                  bool
 		Nodes                    []struct {
 			Name, S3, State string
+			ClockOff        bool    `json:"clock_off"`
+			ClockAhead      float64 `json:"clock_ahead_seconds"`
 			Disks           []struct {
 				ID, Path, State string
 				Used            int64 `json:"used_bytes"`
@@ -154,6 +156,8 @@ func printStatus(w io.Writer, body []byte) error {
 			Count           int
 			UnderReplicated int `json:"under_replicated"`
 			Differing       int
+			Remade          uint64
+			RemadeLast      int64 `json:"remade_last"`
 		}
 		Groups struct {
 			Count  int
@@ -172,17 +176,31 @@ func printStatus(w io.Writer, body []byte) error {
 	fmt.Fprintf(w, "survives the loss of: %d folders, %d devices, %d nodes, %d racks, %d sites (one kind at a time)\n",
 		s.Tolerates.Folder, s.Tolerates.Device, s.Tolerates.Node, s.Tolerates.Rack, s.Tolerates.Site)
 	if s.Ranges.Differing > 0 {
-		fmt.Fprintf(w, "DAMAGE: replicas of %d range(s) hold different rows; the log of the nodes that lead them says which\n", s.Ranges.Differing)
+		fmt.Fprintf(w, "DAMAGE: replicas of ranges hold different rows (told %d times); a minority is made anew, and the log of the nodes that lead them says which\n", s.Ranges.Differing)
+	}
+	if s.Ranges.Remade > 0 {
+		fmt.Fprintf(w, "repaired: %d replica(s) held other rows than most and were made anew, the last on %s\n", s.Ranges.Remade, time.Unix(s.Ranges.RemadeLast, 0).UTC().Format(time.RFC3339))
 	}
 	fmt.Fprintf(w, "ranges %d (%d under-replicated), placement groups %d (%d at risk)\n\n", s.Ranges.Count, s.Ranges.UnderReplicated, s.Groups.Count, s.Groups.AtRisk)
 	t := tabwriter.NewWriter(w, 2, 4, 2, ' ', 0)
 	for _, n := range s.Nodes {
-		fmt.Fprintf(t, "node %s\t%s\t%s\t\n", n.Name, n.State, n.S3)
+		fmt.Fprintf(t, "node %s\t%s\t%s\t\n", n.Name, stateText(n.State, n.ClockOff, n.ClockAhead), n.S3)
 		for _, d := range n.Disks {
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s of %s\n", d.Path, d.State, d.ID, sizeText(d.Used), sizeText(d.Capacity))
 		}
 	}
 	return t.Flush()
+}
+
+// stateText says how a node is.
+func stateText(state string, clockOff bool, ahead float64) string {
+	switch {
+	case !clockOff:
+		return state
+	case ahead < 0:
+		return fmt.Sprintf("%s, SICK: its clock is %.0f s behind, so it leads nothing", state, -ahead)
+	}
+	return fmt.Sprintf("%s, SICK: its clock is %.0f s ahead, so it leads nothing", state, ahead)
 }
 
 // sizeText prints bytes with a binary unit.

@@ -168,6 +168,25 @@ func TestPrintStatus(t *testing.T) {
 	}
 }
 
+// TestPrintSick: a node whose clock is off, replicas that differ and those that were remade are told.
+func TestPrintSick(t *testing.T) {
+	var out strings.Builder
+	sick := `{"nodes":[{"name":"n1","state":"up","clock_off":true,"clock_ahead_seconds":34.2,"disks":[]},` +
+		`{"name":"n2","state":"up","clock_off":true,"clock_ahead_seconds":-11,"disks":[]},{"name":"n3","state":"up","disks":[]}],` +
+		`"ranges":{"differing":2,"remade":3,"remade_last":1767225600}}`
+	if err := printStatus(&out, []byte(sick)); err != nil {
+		t.Fatal(err)
+	}
+	for want, n := range map[string]int{
+		"SICK": 2, "34 s ahead": 1, "11 s behind": 1, "told 2 times": 1,
+		"3 replica(s) held other rows than most and were made anew, the last on 2026-01-01T00:00:00Z": 1,
+	} {
+		if strings.Count(out.String(), want) != n {
+			t.Errorf("%q not %d times in:\n%s", want, n, out.String())
+		}
+	}
+}
+
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "4096": 4096, "4KiB": 4096, "1 MiB": 1 << 20, "2GiB": 2 << 30, "7B": 7} {
 		if got, err := parseSize(text); err != nil || got != want {

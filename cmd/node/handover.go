@@ -49,7 +49,7 @@ func (n *Node) heir(r replica.Status) (to disk.ID) {
 	}
 	var match uint64
 	for _, f := range r.Followers {
-		if _, own := n.disks[f.Disk]; own || !f.Active || f.Learner || !n.alive(f.Disk) {
+		if _, own := n.disks[f.Disk]; own || !f.Active || f.Learner || !n.mayLead(f.Disk) {
 			continue
 		}
 		if to == 0 || f.Match > match {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/disk/local"
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/metashards/clustermap"
 )
@@ -29,19 +30,22 @@ type diskHealth struct {
 	UsedBytes     int64   `json:"used"`
 	LiveBytes     int64   `json:"live"`
 	CapacityBytes int64   `json:"capacity"`
-	// Differing is of how many ranges that are led on the disk another replica was found to hold other rows.
-	Differing int `json:"differing,omitempty"`
+	// Differing is of how many ranges that are led on the disk replicas were found to differ, and how many replicas of the disk
+	// know that they do; Remade is how many of them were made anew since its node started, and RemadeAt when the last was, in seconds
+	// since 1970.
+	Differing int    `json:"differing,omitempty"`
+	Remade    uint64 `json:"remade,omitempty"`
+	RemadeAt  int64  `json:"remade_at,omitempty"`
+	// ClockOff: the disk's store leads nothing, since its wall clock is far off; ClockAhead is by how many seconds.
+	ClockOff   bool    `json:"clock_off,omitempty"`
+	ClockAhead float64 `json:"clock_ahead,omitempty"`
 }
 
 // health tells how this node's disks are.
 func (n *Node) health() []byte {
 	var h nodeHealth
 	for id, d := range n.disks {
-		u := d.Room()
-		h.Disks = append(h.Disks, diskHealth{
-			ID: id, Failed: d.Err() != nil, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes,
-			Differing: n.differing(id),
-		})
+		h.Disks = append(h.Disks, n.ownHealth(id, d))
 	}
 	b, err := json.Marshal(h)
 	if err != nil { // cannot be with the types above
@@ -50,12 +54,18 @@ func (n *Node) health() []byte {
 	return b
 }
 
-// differing is of how many ranges that are led on a disk of this node another replica was found to hold other rows.
-func (n *Node) differing(id disk.ID) int {
+// ownHealth tells how a disk of this node is.
+func (n *Node) ownHealth(id disk.ID, d *local.Disk) diskHealth {
+	u := d.Room()
+	h := diskHealth{ID: id, Failed: d.Err() != nil, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes}
 	if s := n.stores[id]; s != nil {
-		return s.Status().Differing
+		st := s.Status()
+		h.Differing, h.Remade, h.ClockOff, h.ClockAhead = st.Differing, st.Remade, st.ClockOff, st.ClockAhead.Seconds()
+		if st.Remade > 0 {
+			h.RemadeAt = st.RemadeAt.Unix()
+		}
 	}
-	return 0
+	return h
 }
 
 // remoteHealth keeps what other nodes told last, decoded. It is safe for concurrent use.
@@ -98,9 +108,7 @@ func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h dis
 // diskOf returns how a disk is, its own or another node's, and the word for its state.
 func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
 	if d := n.disks[id]; d != nil {
-		u := d.Room()
-		h = diskHealth{ID: id, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes, Differing: n.differing(id)}
-		if d.Err() != nil {
+		if h = n.ownHealth(id, d); h.Failed {
 			return h, stateFailed
 		}
 		return h, admin.StateUp
@@ -126,6 +134,12 @@ func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
 func (n *Node) alive(id disk.ID) bool {
 	_, state := n.diskOf(id)
 	return state == admin.StateUp
+}
+
+// mayLead reports whether a disk is believed to serve and to have a clock by which it may lead.
+func (n *Node) mayLead(id disk.ID) bool {
+	h, state := n.diskOf(id)
+	return state == admin.StateUp && !h.ClockOff
 }
 
 // writable reports whether a disk takes new shards.

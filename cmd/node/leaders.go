@@ -42,7 +42,7 @@ func (n *Node) spreadLeaders(ctx context.Context, l *leading) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
 	led := n.led()
-	all := placement.SpreadLeaders(n.countLeaders(l, led, n.alive), n.heirs(led))
+	all := placement.SpreadLeaders(n.countLeaders(l, led, n.mayLead), n.heirs(led))
 	if len(all) > 0 {
 		n.env.Log.Info("ranges are handed over, so that all disks lead about as many", "ranges", len(all), "led", len(led))
 	}
@@ -99,7 +99,7 @@ func (n *Node) heirs(led []replica.Status) (list []placement.Led) {
 	for _, r := range led {
 		x := placement.Led{Range: r.Range, Disk: r.Disk}
 		for _, f := range r.Followers {
-			if f.Disk != r.Disk && f.Active && !f.Learner && f.State == replica.StateReplicating && f.Lag <= growLagMax && n.alive(f.Disk) {
+			if f.Disk != r.Disk && f.Active && !f.Learner && f.State == replica.StateReplicating && f.Lag <= growLagMax && n.mayLead(f.Disk) {
 				x.Heirs = append(x.Heirs, f.Disk)
 			}
 		}

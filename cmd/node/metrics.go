@@ -10,6 +10,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/gateway"
+	"github.com/contender/contender/metashards/store"
 )
 
 // metrics are what Prometheus reads of a node. Every name begins with contender_.
@@ -51,6 +52,37 @@ func (m *metrics) observe(o gateway.Observation) {
 	m.seconds.WithLabelValues(op).Observe(o.Duration.Seconds())
 	m.received.WithLabelValues(op).Add(float64(o.Received))
 	m.sent.WithLabelValues(op).Add(float64(o.Sent))
+}
+
+// addStore shows what the store of a disk has found about replicas and clocks.
+func (m *metrics) addStore(s *store.Store) error {
+	labels := prometheus.Labels{"disk": s.Disk().String()}
+	for _, x := range []struct {
+		name, help string
+		counts     bool
+		value      func(store.Status) float64
+	}{
+		{"contender_replicas_differing", "Ranges on the disk of which replicas are known to hold different rows.", false, func(s store.Status) float64 { return float64(s.Differing) }},
+		{"contender_replicas_found_differing_total", "Comparisons by leaders on the disk that found replicas to differ.", true, func(s store.Status) float64 { return float64(s.Differed) }},
+		{"contender_replicas_remade_total", "Replicas on the disk that were made anew because they differed.", true, func(s store.Status) float64 { return float64(s.Remade) }},
+		{"contender_clock_off", "1 while the wall clock is so far off that the disk leads nothing.", false, func(s store.Status) float64 {
+			if s.ClockOff {
+				return 1
+			}
+			return 0
+		}},
+		{"contender_clock_ahead_seconds", "By how much the wall clock is ahead of the median while it is far off.", false, func(s store.Status) float64 { return s.ClockAhead.Seconds() }},
+	} {
+		value := func() float64 { return x.value(s.Status()) }
+		var c prometheus.Collector = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: x.name, Help: x.help, ConstLabels: labels}, value)
+		if x.counts {
+			c = prometheus.NewCounterFunc(prometheus.CounterOpts{Name: x.name, Help: x.help, ConstLabels: labels}, value)
+		}
+		if err := m.registry.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addDisk shows a disk's room and whether it works.

@@ -214,6 +214,7 @@ func (n *Node) startStores(run context.Context) error {
 				Disk: d, Sender: wires, Puller: wires, Logger: n.env.Log.With("disk", id.String()), Now: n.env.Clock,
 				Proposer: binary.BigEndian.Uint64(proposer[:]), DeleteDelay: n.cfg.DeleteDelay,
 				Boot: n.bootOf(id), Fresh: n.freshOf(id), BootClock: n.env.BootClock, ReadByIndex: n.cfg.ReadByIndex,
+				ClockID: uint64(n.self()),
 			},
 			Ticker: func(d time.Duration) (<-chan time.Time, func()) { t := time.NewTicker(d); return t.C, t.Stop },
 		})
@@ -221,6 +222,9 @@ func (n *Node) startStores(run context.Context) error {
 			return fmt.Errorf("open the replicas of disk %s: %w", id, err)
 		}
 		n.stores[id] = s
+		if err := n.metrics.addStore(s); err != nil {
+			return err
+		}
 		wires.Register(id, s)
 	}
 	for _, s := range n.stores {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -41,7 +42,7 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 	whole := true
 	for i := range m.Nodes {
 		node := n.nodeStatus(m, &m.Nodes[i])
-		whole = whole && node.State == admin.StateUp
+		whole = whole && node.State == admin.StateUp && !node.ClockOff
 		for _, d := range node.Disks {
 			whole = whole && d.State == admin.StateUp
 		}
@@ -55,6 +56,8 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 	for i := range m.Disks {
 		h, _ := n.diskOf(m.Disks[i].ID)
 		s.Ranges.Differing += h.Differing
+		s.Ranges.Remade += h.Remade
+		s.Ranges.RemadeLast = max(s.Ranges.RemadeLast, h.RemadeAt)
 	}
 	usage, err := n.wholeUsage(ctx)
 	s.BytesBelowPolicy = placement.BelowPolicy(m, usage)
@@ -127,6 +130,10 @@ func (n *Node) nodeStatus(m *clustermap.Map, c *clustermap.Node) admin.Node {
 			continue
 		}
 		h, state := n.diskOf(d.ID)
+		out.ClockOff = out.ClockOff || h.ClockOff
+		if math.Abs(h.ClockAhead) > math.Abs(out.ClockAheadSeconds) {
+			out.ClockAheadSeconds = h.ClockAhead
+		}
 		if h.CapacityBytes == 0 {
 			h.CapacityBytes = d.CapacityBytes
 		}

@@ -39,6 +39,10 @@ type Node struct {
 	Site  string `json:"site"`
 	Rack  string `json:"rack"`
 	Disks []Disk `json:"disks"`
+	// ClockOff: its wall clock is so far from the median of all that it leads no range where another node can, and
+	// ClockAheadSeconds by how much; below zero it is behind. Seconds are told only then.
+	ClockOff          bool    `json:"clock_off,omitempty"`
+	ClockAheadSeconds float64 `json:"clock_ahead_seconds,omitempty"`
 }
 
 // Disk is one disk of a node.
@@ -59,7 +63,11 @@ type Ranges struct {
 	Count           int `json:"count"`
 	ReplicasWanted  int `json:"replicas_wanted"`  // of each range
 	UnderReplicated int `json:"under_replicated"` // ranges with fewer live replicas than wanted
-	Differing       int `json:"differing"`        // ranges of which replicas were found to hold different rows
+	Differing       int `json:"differing"`        // how often disks tell that replicas of a range differ: who leads it does, and a replica that knows that it does
+	// Remade is how many replicas were made anew because they held other rows than most, on nodes that answer, each since it
+	// was started, and RemadeLast when the last was, in seconds since 1970 by the clock of its node.
+	Remade     uint64 `json:"remade,omitempty"`
+	RemadeLast int64  `json:"remade_last,omitempty"`
 }
 
 // Groups sums up the placement groups.
