@@ -5947,7 +5947,9 @@ type ReplicaMessage struct {
 	// Instead of a Raft message: a step in the remaking of a replica whose rows differ.
 	Remake *ReplicaRemake `protobuf:"bytes,13,opt,name=remake,proto3" json:"remake,omitempty"`
 	// The snapshot is to replace the rows of a replica that has asked for it, whatever it has applied.
-	Anew          bool `protobuf:"varint,14,opt,name=anew,proto3" json:"anew,omitempty"`
+	Anew bool `protobuf:"varint,14,opt,name=anew,proto3" json:"anew,omitempty"`
+	// Where the range begins, for a replica that has acknowledged nothing yet.
+	Begins        []byte `protobuf:"bytes,15,opt,name=begins,proto3" json:"begins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6078,6 +6080,13 @@ func (x *ReplicaMessage) GetAnew() bool {
 		return x.Anew
 	}
 	return false
+}
+
+func (x *ReplicaMessage) GetBegins() []byte {
+	if x != nil {
+		return x.Begins
+	}
+	return nil
 }
 
 // ReplicaRemake is transport.Remake.
@@ -7637,7 +7646,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x0fpayload_lengths\x18\x05 \x03(\x04R\x0epayloadLengths\x12!\n" +
 	"\fpayload_sums\x18\x06 \x03(\x06R\vpayloadSums\x12\x12\n" +
 	"\x04time\x18\a \x01(\x04R\x04time\x12!\n" +
-	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\xff\x03\n" +
+	"\fdelete_delay\x18\b \x01(\x04R\vdeleteDelay\"\x97\x04\n" +
 	"\x0eReplicaMessage\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x1b\n" +
 	"\tfrom_disk\x18\x02 \x01(\x04R\bfromDisk\x12\x17\n" +
@@ -7654,7 +7663,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\apromise\x18\v \x01(\v2 .contender.meta.v1.PromiseAnswerR\apromise\x12/\n" +
 	"\x03sum\x18\f \x01(\v2\x1d.contender.meta.v1.ReplicaSumR\x03sum\x128\n" +
 	"\x06remake\x18\r \x01(\v2 .contender.meta.v1.ReplicaRemakeR\x06remake\x12\x12\n" +
-	"\x04anew\x18\x0e \x01(\bR\x04anew\"K\n" +
+	"\x04anew\x18\x0e \x01(\bR\x04anew\x12\x16\n" +
+	"\x06begins\x18\x0f \x01(\fR\x06begins\"K\n" +
 	"\rReplicaRemake\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +

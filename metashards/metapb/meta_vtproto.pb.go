@@ -2159,6 +2159,11 @@ func (m *ReplicaMessage) CloneVT() *ReplicaMessage {
 		copy(tmpContainer, rhs)
 		r.PayloadLengths = tmpContainer
 	}
+	if rhs := m.Begins; rhs != nil {
+		tmpBytes := make([]byte, len(rhs))
+		copy(tmpBytes, rhs)
+		r.Begins = tmpBytes
+	}
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -7866,6 +7871,13 @@ func (m *ReplicaMessage) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Begins) > 0 {
+		i -= len(m.Begins)
+		copy(dAtA[i:], m.Begins)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Begins)))
+		i--
+		dAtA[i] = 0x7a
+	}
 	if m.Anew {
 		i--
 		if m.Anew {
@@ -11184,6 +11196,10 @@ func (m *ReplicaMessage) SizeVT() (n int) {
 	}
 	if m.Anew {
 		n += 2
+	}
+	l = len(m.Begins)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -25194,6 +25210,40 @@ func (m *ReplicaMessage) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Anew = bool(v != 0)
+		case 15:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Begins", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Begins = append(m.Begins[:0], dAtA[iNdEx:postIndex]...)
+			if m.Begins == nil {
+				m.Begins = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -15,6 +15,7 @@ import (
 type inflight struct {
 	sent  []entryBytes // in order of index
 	bytes int
+	met   bool // it has acknowledged something to this leader
 }
 
 func (f *inflight) reset() { f.sent, f.bytes = nil, 0 }
@@ -31,15 +32,29 @@ func (f *inflight) settle(index uint64) {
 
 // settleInflight takes acknowledgements into the account of payloads under way.
 func (r *Replica) settleInflight(m *raftpb.Message) {
-	f := r.inflight[m.GetFrom()]
-	if f == nil || m.GetType() != raftpb.MsgAppResp {
+	if m.GetType() != raftpb.MsgAppResp {
 		return
+	}
+	f := r.inflight[m.GetFrom()]
+	if f == nil {
+		f = new(inflight)
+		r.inflight[m.GetFrom()] = f
 	}
 	if m.GetReject() {
 		f.reset()
 	} else {
 		f.settle(m.GetIndex())
+		f.met = true
 	}
+}
+
+// begins returns where the range begins if the follower that an append goes to has acknowledged nothing yet: what tells it
+// whether it need not wait for a snapshot, but for a split.
+func (r *Replica) begins(m *raftpb.Message) []byte {
+	if f := r.inflight[m.GetTo()]; m.GetType() != raftpb.MsgApp || f != nil && f.met {
+		return nil
+	}
+	return r.mach.Descriptor().Start
 }
 
 // envelopes makes the messages that leave for one of Raft's: none if it can't be sent now, several if its payloads are
@@ -58,7 +73,7 @@ func (r *Replica) envelopes(m *raftpb.Message) []*transport.Message {
 	if m.GetType() == raftpb.MsgSnap {
 		r.noteSnapshot(m)
 	}
-	return []*transport.Message{{Range: r.id, From: r.env.Disk, To: to, Raft: m}}
+	return []*transport.Message{{Range: r.id, From: r.env.Disk, To: to, Raft: m, Begins: r.begins(m)}}
 }
 
 // appends attaches payloads to an append and cuts it where they are too large. What doesn't fit into the follower's
@@ -79,7 +94,7 @@ func (r *Replica) appends(m *raftpb.Message, to disk.ID) (out []*transport.Messa
 	size, cut := 0, false
 	flush := func(last *raftpb.Entry) {
 		if len(piece.Entries) > 0 {
-			out = append(out, &transport.Message{Range: r.id, From: r.env.Disk, To: to, Raft: piece, Payloads: payloads})
+			out = append(out, &transport.Message{Range: r.id, From: r.env.Disk, To: to, Raft: piece, Payloads: payloads, Begins: r.begins(m)})
 		}
 		piece, payloads, size = appendPiece(m, last.GetIndex(), last.GetTerm()), nil, 0
 	}

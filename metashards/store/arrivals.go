@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/transport"
@@ -23,7 +24,9 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 	}
 	if answer := replica.Absent(c.env(), msg); answer != nil {
 		c.heardLeader(msg.Range)
-		c.opt.Sender.Send(answer)
+		if mutantNoBirth || !c.mayBeBorn(msg) {
+			c.opt.Sender.Send(answer)
+		}
 		return
 	}
 	if c.vote(msg) {
@@ -43,6 +46,17 @@ func (c *Core) receiveFirst(msg *transport.Message) {
 		m.span = in.Descriptor
 		c.install(m, in)
 	}
+}
+
+// mayBeBorn reports whether the replica that an append is for may come about by a split that the others have applied and this
+// store has not: the replica of another range still has the position where the range begins. A snapshot would be refused while
+// it has, and where it came in between, the ranges that were split off meanwhile would need one as well.
+func (c *Core) mayBeBorn(msg *transport.Message) bool {
+	if len(msg.Begins) == 0 {
+		return false
+	}
+	bucket, key, err := keys.ParsePosition(msg.Begins)
+	return err == nil && c.owners.of(bucket, key) != nil
 }
 
 // forgot reports whether the disk may have had a replica of a range and lost it with its state: hard states are left.

@@ -21,6 +21,9 @@ type Message struct {
 	Stand promise.Stand
 	// Sleep says that the leader goes to sleep when this heartbeat has left.
 	Sleep bool
+	// Begins is where the range begins, for a replica that has acknowledged nothing to its leader: it may be about to come about
+	// by a split. Nil: it is not told, or the range is the first.
+	Begins []byte
 	// Anew says that this snapshot is to replace the rows of a replica that asked for it, whatever it has applied.
 	Anew bool
 

@@ -73,7 +73,7 @@ func (b *batch) message(m *transport.Message) error {
 		return fmt.Errorf("wire: encode a Raft message of range %d: %w", m.Range, err)
 	}
 	e.Range, e.FromDisk, e.ToDisk, e.Raft = m.Range, uint64(m.From), uint64(m.To), b.raft
-	e.StandBoot, e.StandStretch, e.Sleep, e.Anew = m.Stand.Boot, m.Stand.Stretch, m.Sleep, m.Anew
+	e.StandBoot, e.StandStretch, e.Sleep, e.Anew, e.Begins = m.Stand.Boot, m.Stand.Stretch, m.Sleep, m.Anew, m.Begins
 	e.PayloadLengths = e.PayloadLengths[:0]
 	total := 0
 	for _, p := range m.Payloads {
@@ -98,6 +98,7 @@ func decodeRaft(f *frame, scratch *metapb.ReplicaMessage) (*transport.Message, e
 	m := &transport.Message{
 		Range: scratch.Range, From: disk.ID(scratch.FromDisk), To: disk.ID(scratch.ToDisk),
 		Stand: promise.Stand{Boot: scratch.StandBoot, Stretch: scratch.StandStretch}, Sleep: scratch.Sleep, Anew: scratch.Anew,
+		Begins: scratch.Begins,
 	}
 	if scratch.Ask != nil || scratch.Promise != nil || scratch.Sum != nil || scratch.Remake != nil {
 		return m, decodeBeat(m, scratch)

@@ -1,0 +1,5 @@
+//go:build !mutant_nobirth
+
+package store
+
+const mutantNoBirth = false
