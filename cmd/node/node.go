@@ -270,12 +270,15 @@ func (n *Node) startLayer(run context.Context) error {
 	return nil
 }
 
-// outboxes returns the start of each range of data that this node leads.
+// outboxes returns the start of each range of data that this node leads and whose outbox was ever given a row.
 func (n *Node) outboxes() (led []outbox.Position) {
 	for _, r := range n.led() {
+		if r.Sequence == 0 {
+			continue
+		}
 		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
 		if err == nil && bucket != metashards.SystemBucket {
-			led = append(led, outbox.Position{Bucket: bucket, Key: key, Range: r.Range, Applied: r.Applied})
+			led = append(led, outbox.Position{Bucket: bucket, Key: key, Range: r.Range, Sequence: r.Sequence})
 		}
 	}
 	return led

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/contender/contender/disk"
@@ -26,6 +28,8 @@ const (
 const (
 	// sizePause is how long a range is left alone before its size is looked at again.
 	sizePause = 2 * time.Second
+	// sizesMost is how many ranges' sizes are looked at together.
+	sizesMost = 32
 	// loadPause is how long a range is not split by its load after it was: until requests were counted anew.
 	loadPause = 25 * time.Second
 	// splitTries is how often a split is tried again when somebody else has changed the range.
@@ -87,11 +91,18 @@ func (n *Node) tend(ctx context.Context, t *tending) {
 	}
 	t.rests = shown && err == nil
 	for _, r := range led {
-		if err := n.splitIfDue(ctx, t, &r); err != nil && ctx.Err() == nil {
-			n.env.Log.Warn("a range cannot be split now", "range", r.Range, "error", err)
-		}
+		n.noteFailed(ctx, &r, n.splitHot(ctx, t, &r))
+	}
+	for _, r := range n.grown(t, led) {
+		n.noteFailed(ctx, r, n.splitLarge(ctx, r.Descriptor))
 	}
 	t.forget(led)
+}
+
+func (n *Node) noteFailed(ctx context.Context, r *replica.Status, err error) {
+	if err != nil && ctx.Err() == nil {
+		n.env.Log.Warn("a range cannot be split now", "range", r.Range, "error", err)
+	}
 }
 
 // stirred reports whether the map or what the stores tell is another than at the last glance.
@@ -107,20 +118,18 @@ func (n *Node) stirred(g *glance) bool {
 	return !same
 }
 
-// splitIfDue splits a range by its load or by its size.
-func (n *Node) splitIfDue(ctx context.Context, t *tending, r *replica.Status) error {
-	if r.Rate > n.cfg.RangeRate && r.Middle != nil {
-		if n.mayBeHot(t, r) {
-			n.env.Log.Info("a range is asked for much and is split", "range", r.Range, "requests_per_second", r.Rate)
-			_, err := n.splitRange(ctx, r.Middle)
-			return err
-		}
-		t.rests = false
-	}
-	if !n.mayHaveGrown(t, r) {
+// splitHot splits a range that is asked for too much.
+func (n *Node) splitHot(ctx context.Context, t *tending, r *replica.Status) error {
+	if r.Rate <= n.cfg.RangeRate || r.Middle == nil {
 		return nil
 	}
-	return n.splitLarge(ctx, r.Descriptor)
+	if !n.mayBeHot(t, r) {
+		t.rests = false
+		return nil
+	}
+	n.env.Log.Info("a range is asked for much and is split", "range", r.Range, "requests_per_second", r.Rate)
+	_, err := n.splitRange(ctx, r.Middle)
+	return err
 }
 
 // mayBeHot reports whether a range was asked for much already before it was split last, and since: the count of requests is
@@ -200,18 +209,29 @@ func (t *tending) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.I
 	return leads
 }
 
-// mayHaveGrown reports whether a range has changed since its size was looked at, some time ago.
-func (n *Node) mayHaveGrown(t *tending, r *replica.Status) bool {
-	last, now := t.sized[r.Range], n.env.Clock()
-	if r.Applied == last.applied {
-		return false
+// grown returns ranges whose sizes are to be looked at: those that have changed since that was done some time ago, the ones that
+// changed most before the others, and not all at once if many have.
+func (n *Node) grown(t *tending, led []replica.Status) (list []*replica.Status) {
+	now := n.env.Clock()
+	for i := range led {
+		r := &led[i]
+		last := t.sized[r.Range]
+		if r.Applied == last.applied {
+			continue
+		}
+		t.rests = false // what was looked at is looked at again
+		if now.Sub(last.at) >= sizePause {
+			list = append(list, r)
+		}
 	}
-	t.rests = false // what was looked at is looked at again
-	if now.Sub(last.at) < sizePause {
-		return false
+	slices.SortStableFunc(list, func(a, b *replica.Status) int {
+		return cmp.Compare(b.Applied-t.sized[b.Range].applied, a.Applied-t.sized[a.Range].applied)
+	})
+	list = list[:min(len(list), sizesMost)]
+	for _, r := range list {
+		t.sized[r.Range] = sizedAt{r.Applied, now, t.sized[r.Range].split}
 	}
-	t.sized[r.Range] = sizedAt{r.Applied, now, last.split}
-	return true
+	return list
 }
 
 // splitLarge splits a range in two halves if it keeps more than it may.

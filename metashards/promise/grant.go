@@ -2,6 +2,7 @@ package promise
 
 import (
 	"slices"
+	"time"
 
 	"github.com/contender/contender/disk"
 )
@@ -89,11 +90,11 @@ func (t *Table) Acknowledge(id uint64, leader disk.ID, term uint64) Stand {
 }
 
 // bound returns the store that leads a group under a promise that holds, nil if there is none.
-func (t *Table) bound(g *group) *peer {
+func (t *Table) bound(g *group, now time.Duration) *peer {
 	if g == nil || g.stretch == 0 {
 		return nil
 	}
-	if p := t.peers[g.leader]; p.stretch == g.stretch && t.opt.Now() < p.until {
+	if p := t.peers[g.leader]; p.stretch == g.stretch && now < p.until {
 		return p
 	}
 	return nil
@@ -108,7 +109,7 @@ func (t *Table) MayVote(id uint64, candidate disk.ID, transfer bool) bool {
 	if t.Quiet() {
 		return false
 	}
-	p := t.bound(t.groups[id])
+	p := t.bound(t.groups[id], t.opt.Now())
 	if p == nil || p.id == candidate {
 		return true
 	}
@@ -119,8 +120,17 @@ func (t *Table) MayVote(id uint64, candidate disk.ID, transfer bool) bool {
 // MayCampaign reports whether a replica here may campaign. Raft begins campaigns in ticks, so a follower that may not is
 // not ticked.
 func (t *Table) MayCampaign(id uint64, transfer bool) bool {
-	return transfer || !t.Quiet() && t.bound(t.groups[id]) == nil
+	return transfer || t.MayCampaignBy(id, t.opt.Now())
 }
+
+// MayCampaignBy is MayCampaign, without the leader's word, by a moment that Now returned: so that the clock is read once for many
+// replicas. A moment that has passed since forbids no less.
+func (t *Table) MayCampaignBy(id uint64, now time.Duration) bool {
+	return now >= t.quiet && t.bound(t.groups[id], now) == nil
+}
+
+// Now returns the moment by the store's clock.
+func (t *Table) Now() time.Duration { return t.opt.Now() }
 
 // Quiet reports whether the store still neither votes nor campaigns because of what it may have promised in an earlier
 // life.
@@ -130,7 +140,7 @@ func (t *Table) Quiet() bool { return t.opt.Now() < t.quiet }
 // campaign, and has heard nothing of its leader for as long as it would otherwise campaign.
 func (t *Table) Doubt(id uint64) {
 	g := t.groups[id]
-	p := t.bound(g)
+	p := t.bound(g, t.opt.Now())
 	if p == nil || len(p.doubts) >= claimsMost {
 		return
 	}

@@ -19,6 +19,9 @@ type Status struct {
 	Commit, Applied, First, Last uint64
 	// Descriptor is the range's as applied here; nil where nothing is known. It is shared and never changes: read only.
 	Descriptor *metapb.RangeDescriptor
+	// Sequence is how many outbox rows the range was ever given, those that it inherited by a split among them: while it is the
+	// same, none has come.
+	Sequence uint64
 	// Followers says, on the leader, what each other replica has, ascending by replica id.
 	Followers []Follower
 	// Differ says, on the leader, on which disks replicas were found whose rows are not those of most, or not the leader's where
@@ -51,7 +54,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Range: r.id, Disk: r.env.Disk, Role: "failed", Term: r.hard.Term, Commit: r.hard.Commit, Err: r.failed,
 		Applied: r.mach.State().AppliedIndex, First: r.store.truncated + 1, Last: r.store.last,
-		Descriptor: r.mach.Descriptor(),
+		Descriptor: r.mach.Descriptor(), Sequence: r.mach.State().Sequence,
 	}
 	if r.failed != nil {
 		return s

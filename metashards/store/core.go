@@ -108,7 +108,7 @@ func rangesOf(state disk.State) (ids []uint64, err error) {
 func (c *Core) add(rangeID uint64) {
 	m := c.enrol(rangeID)
 	c.load(m)
-	if m.replica != nil && m.replica.First() && c.mayCampaign(m) {
+	if m.replica != nil && m.replica.First() && c.mayCampaign(m, c.table.Now()) {
 		m.replica.Campaign()
 	}
 }

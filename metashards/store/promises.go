@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/contender/contender/disk"
@@ -168,15 +170,15 @@ func (m *member) leased() bool {
 
 // mayCampaign reports whether promises let a replica campaign. One that is the only voter needs nobody's vote, and nobody
 // leads without its own.
-func (c *Core) mayCampaign(m *member) bool {
-	return c.table.MayCampaign(m.rangeID, false) || m.replica.Only()
+func (c *Core) mayCampaign(m *member, now time.Duration) bool {
+	return c.table.MayCampaignBy(m.rangeID, now) || m.replica.Only()
 }
 
 // tick tells a replica of a tick, unless it follows and may not campaign: Raft campaigns in ticks.
-func (c *Core) tick(m *member) {
+func (c *Core) tick(m *member, now time.Duration) {
 	m.idle++
 	_, leads := m.replica.Leads()
-	if !leads && !c.mayCampaign(m) {
+	if !leads && !c.mayCampaign(m, now) {
 		m.yielded = 0
 		c.tickBound(m)
 		return
@@ -235,10 +237,10 @@ func (c *Core) watch(m *member) {
 
 // tickAll tells the members that do not sleep of a tick. It costs nothing for those that do, however many they are.
 func (c *Core) tickAll() {
-	kept := 0
+	kept, now := 0, c.table.Now()
 	for i := 0; i < len(c.watched); i++ {
 		m := c.watched[i]
-		if c.byRange[m.rangeID] != m || !c.tickOne(m) {
+		if c.byRange[m.rangeID] != m || !c.tickOne(m, now) {
 			m.watched = false
 			continue
 		}
@@ -250,11 +252,11 @@ func (c *Core) tickAll() {
 }
 
 // tickOne tells a member of a tick, and reports whether the next one concerns it, too.
-func (c *Core) tickOne(m *member) bool {
+func (c *Core) tickOne(m *member, now time.Duration) bool {
 	switch {
 	case m.replica != nil:
 		c.tickHeld(m)
-		c.tick(m)
+		c.tick(m, now)
 		return !m.asleep
 	case m.rest > 0:
 		if m.rest--; m.rest == 0 {

@@ -37,7 +37,7 @@ func (c *Core) born(parent *member, ranges []uint64) {
 		}
 		c.opt.Logger.Info("a range was split", "range", parent.rangeID, "new", id, "disk", c.opt.Disk.ID())
 		m.uncounted = true
-		if leads && c.mayCampaign(m) {
+		if leads && c.mayCampaign(m, c.table.Now()) {
 			m.replica.Inherit()
 		}
 	}

@@ -37,6 +37,7 @@ type Store struct {
 	jobs   sync.WaitGroup
 	done   chan struct{} // closed when Run has returned
 	ran    atomic.Bool
+	shown  int // ticks since status was stored; Run's alone
 }
 
 var _ transport.Receiver = (*Store)(nil)
@@ -94,7 +95,7 @@ func (s *Store) Run(ctx context.Context) {
 		case <-s.box.wake:
 		case <-ticks:
 			s.core.Tick()
-			s.publish()
+			s.publishDue()
 		case <-fenced:
 			s.core.Stop(s.config.Disk.Err())
 		}
@@ -135,6 +136,17 @@ func (s *Store) refuse(l mail) {
 	}
 }
 
+// publishEach is for how many replicas a tick passes between two states that are shown.
+const publishEach = 1000
+
+// publishDue shows how the store stands at each tick, or less often where many replicas make that dear.
+func (s *Store) publishDue() {
+	if s.shown++; s.shown > len(s.status.Load().Replicas)/publishEach {
+		s.shown = 0
+		s.publish()
+	}
+}
+
 func (s *Store) publish() {
 	status := s.core.Status()
 	s.status.Store(&status)
@@ -159,7 +171,7 @@ func (s *Store) Close() {
 // Disk returns the id of the store's disk.
 func (s *Store) Disk() disk.ID { return s.config.Disk.ID() }
 
-// Status returns how the store stood at the last tick.
+// Status returns how the store stood at the last tick, or with thousands of replicas at one of the last.
 func (s *Store) Status() Status { return *s.status.Load() }
 
 // Receive implements transport.Receiver.

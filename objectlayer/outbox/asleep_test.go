@@ -20,13 +20,13 @@ func (a *asked) Query(ctx context.Context, q *metapb.Query) (*metapb.Answer, err
 	return a.Store.Query(ctx, q)
 }
 
-// TestEmptyOutboxIsLeftAlone: a range whose outbox is empty is not asked again before it has applied something. Rows that wait
+// TestEmptyOutboxIsLeftAlone: a range whose outbox is empty is not asked again before it was given a row. Rows that wait
 // for their time are looked at again. It catches the mutant outboxasleep.
 func TestEmptyOutboxIsLeftAlone(t *testing.T) {
 	r := newRig(t)
-	store, applied := &asked{Store: r.o.Store}, uint64(5)
+	store, given := &asked{Store: r.o.Store}, uint64(5)
 	r.o.Store = store
-	r.o.Led = func() []outbox.Position { return []outbox.Position{{Bucket: 1, Range: 7, Applied: applied}} }
+	r.o.Led = func() []outbox.Position { return []outbox.Position{{Bucket: 1, Range: 7, Sequence: given}} }
 	w := outbox.New(r.o)
 	pass := func(what string, wantDone, wantAsked int) {
 		t.Helper()
@@ -40,14 +40,14 @@ func TestEmptyOutboxIsLeftAlone(t *testing.T) {
 	pass("empty", 0, 0)
 	r.put(t, "key", 1<<20)
 	r.delete(t, "key")
-	applied += 2
+	given++
 	pass("a row that is not due", 0, 1)
 	pass("a row that still is not", 0, 1)
 	r.clock.advance(2 * delay)
 	pass("a row that is due", 1, 1)
 	pass("whether that was all", 0, 1)
 	pass("empty again", 0, 0)
-	applied = 0
+	given = 0
 	pass("unknown", 0, 1)
 	pass("unknown still", 0, 1)
 }

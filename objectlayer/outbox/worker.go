@@ -37,9 +37,9 @@ type Bytes interface {
 type Position struct {
 	Bucket uint64
 	Key    []byte
-	// Range and Applied are the range's id and an entry that it has applied. A range whose outbox was found empty is not asked
-	// again, and sleeps on, until it has applied another. Zero: unknown.
-	Range, Applied uint64
+	// Range is the range's id, and Sequence how many rows its outbox was ever given. A range whose outbox was found empty is
+	// not asked again until it was given another. Zero: unknown.
+	Range, Sequence uint64
 }
 
 // Options are what a Worker is made from. Store, Bytes, Now and Led must be set.
@@ -63,7 +63,7 @@ type Options struct {
 type Worker struct {
 	o       Options
 	backoff time.Duration     // 0: the last pass went well
-	emptied map[uint64]uint64 // what ranges had applied before their outboxes were found empty
+	emptied map[uint64]uint64 // how many rows ranges had been given when their outboxes were found empty
 }
 
 // New returns a Worker.
@@ -126,8 +126,8 @@ func (w *Worker) Pass(ctx context.Context) (done int, err error) {
 		if ctx.Err() != nil {
 			return done, errors.Join(append(failed, ctx.Err())...)
 		}
-		if at.Applied != 0 && (w.emptied[at.Range] == at.Applied || mutantOutboxAsleep && w.emptied[at.Range] != 0) {
-			emptied[at.Range] = at.Applied
+		if at.Sequence != 0 && (w.emptied[at.Range] == at.Sequence || mutantOutboxAsleep && w.emptied[at.Range] != 0) {
+			emptied[at.Range] = at.Sequence
 			continue
 		}
 		n, rest, err := w.empty(ctx, at)
@@ -135,7 +135,7 @@ func (w *Worker) Pass(ctx context.Context) (done int, err error) {
 		if err != nil {
 			failed = append(failed, err)
 		} else if n == 0 && !rest {
-			emptied[at.Range] = at.Applied
+			emptied[at.Range] = at.Sequence
 		}
 	}
 	return done, errors.Join(failed...)
