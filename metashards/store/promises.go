@@ -70,6 +70,7 @@ func (c *Core) receiveBeat(msg *transport.Message) {
 	if msg.Promise != nil {
 		c.hearClock(msg.Promise)
 		c.table.Hear(*msg.Promise)
+		c.lullAgain(msg.Promise)
 	}
 }
 
@@ -216,6 +217,21 @@ func (c *Core) lull(m *member) {
 		c.opt.Sender.Send(msg)
 	}
 	m.asleep = true
+}
+
+// lullAgain has followers sleep that doubt a leader who sleeps here: the heartbeat by which it went to sleep was lost.
+func (c *Core) lullAgain(a *promise.Answer) {
+	for _, d := range a.Doubts {
+		m := c.byRange[d.Group]
+		if m == nil || !m.asleep || m.term != d.Term || mutantLullOnce {
+			continue
+		}
+		for _, msg := range m.replica.Lullaby() {
+			if msg.To == a.From {
+				c.opt.Sender.Send(msg)
+			}
+		}
+	}
 }
 
 // gone reports whether a store promises nothing.

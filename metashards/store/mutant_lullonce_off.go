@@ -1,0 +1,5 @@
+//go:build !mutant_lullonce
+
+package store
+
+const mutantLullOnce = false
