@@ -29,7 +29,7 @@ const (
 	// sizePause is how long a range is left alone before its size is looked at again.
 	sizePause = 2 * time.Second
 	// sizesMost is how many ranges' sizes are looked at together.
-	sizesMost = 32
+	sizesMost = 16
 	// loadPause is how long a range is not split by its load after it was: until requests were counted anew.
 	loadPause = 25 * time.Second
 	// splitTries is how often a split is tried again when somebody else has changed the range.
@@ -162,23 +162,20 @@ func (t *tending) forget(led []replica.Status) {
 // showLed lets the map show the ranges that it does not show as they are: all of them in one change. It reports whether
 // nothing is to be shown, nor will be in a while.
 func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) (shown bool, err error) {
-	m := n.topology.Map()
-	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
-	for i := range m.Ranges {
-		known[m.Ranges[i].ID] = &m.Ranges[i]
-	}
-	now := n.env.Clock()
+	m, now := n.topology.Map(), n.env.Clock()
 	var news []clustermap.Range
 	waits := false
-	for _, r := range led {
-		old := known[r.Range]
-		if old == nil {
+	for i := range led {
+		r := &led[i]
+		old := m.RangeAt(r.Descriptor.Start)
+		if old == nil || old.ID != r.Range {
 			old = &clustermap.Range{ID: r.Range}
 		}
-		shown := rangeOf(r.Descriptor)
-		shown.Leader = t.hint(old, r.Disk, now)
-		waits = waits || shown.Leader != r.Disk
-		if shown.Generation > old.Generation || shown.Generation == old.Generation && shown.Leader != old.Leader {
+		leader := t.hint(old, r.Disk, now)
+		waits = waits || leader != r.Disk
+		if d := r.Descriptor; d.Generation > old.Generation || d.Generation == old.Generation && leader != old.Leader {
+			shown := rangeOf(d)
+			shown.Leader = leader
 			news = append(news, shown)
 		}
 	}

@@ -65,6 +65,15 @@ func (m *Map) Range(id uint64) *Range {
 	return nil
 }
 
+// RangeAt returns the range that starts at a position, nil if none does.
+func (m *Map) RangeAt(start []byte) *Range {
+	i, ok := slices.BinarySearchFunc(m.Ranges, start, func(r Range, start []byte) int { return bytes.Compare(r.Start, start) })
+	if !ok {
+		return nil
+	}
+	return &m.Ranges[i]
+}
+
 // OnlyRangesDiffer reports whether two maps are the same but for their revisions and ranges.
 func OnlyRangesDiffer(a, b *Map) bool {
 	return a.Format == b.Format && a.Cluster == b.Cluster && a.Region == b.Region && a.Policy == b.Policy &&
