@@ -46,6 +46,7 @@ type Node struct {
 	topology   *mapcopy.Copy
 	meta       metashards.Store
 	outbox     *outbox.Worker
+	readied    atomic.Uint64 // where the ranges lie that readiness asks next
 	identities identities
 	metrics    *metrics
 

@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -170,41 +168,4 @@ func (n *Node) serves(id disk.ID, rangeID uint64) bool {
 		}
 	}
 	return false
-}
-
-// ready returns nil when this node can serve a linearizable read of every range and a durable write of any size, else
-// the reason why not.
-func (n *Node) ready(ctx context.Context) error {
-	if !n.settled.Load() {
-		return errors.New("starting")
-	}
-	if !n.registered() {
-		return errors.New("the disks of this node are not in the cluster map yet")
-	}
-	m := n.topology.Map()
-	for i := range m.Ranges {
-		if err := n.readable(ctx, &m.Ranges[i]); err != nil {
-			return fmt.Errorf("range %d: %w", m.Ranges[i].ID, err)
-		}
-	}
-	policy, err := placement.ParsePolicy(m.Policy)
-	if err != nil {
-		return err
-	}
-	if _, err := placement.Pick(placement.Request{Map: m, Alive: n.writable, Policy: policy}); err != nil {
-		return fmt.Errorf("no place for large objects: %w", err)
-	}
-	return nil
-}
-
-// readable reads something at the start of a range; what the answer says does not matter. A leader that can serve a
-// linearizable read has a majority, so it can commit, too.
-func (n *Node) readable(ctx context.Context, r *clustermap.Range) error {
-	q, err := atStart(r.Start)
-	if err != nil {
-		return err
-	}
-	q.Op = &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{}}
-	_, err = n.meta.Query(ctx, q)
-	return err
 }
