@@ -121,7 +121,7 @@ func (n *Node) writeMap(ctx context.Context, known *knownMap, next *clustermap.M
 	won, err = n.putSystemAt(ctx, metashards.RecordMapTail, value, known.m.Revision)
 	if err == nil && won {
 		n.topology.Offer(next, delta)
-		n.offerMap(delta)
+		n.offerMap(delta.From)
 	}
 	return won, err
 }
@@ -254,15 +254,15 @@ func (n *Node) saveMap(m *clustermap.Map) error {
 	return errors.Join(errs...)
 }
 
-// offerMap tells the other nodes what has changed in the map. Who misses it, or holds another one, learns of the new map by the
-// next ping.
-func (n *Node) offerMap(d *clustermap.Delta) {
-	b, err := (&clustermap.Tail{Format: clustermap.Format, Deltas: []*clustermap.Delta{d}}).Marshal()
+// offerMap tells the other nodes what has changed in the map since a revision. Who misses it, or holds another one, learns of
+// the new map by the next ping.
+func (n *Node) offerMap(since uint64) {
+	revision, base, b, err := n.maps.Encoded(since)
 	if err == nil {
-		err = n.peers.OfferMap(d.To, d.From, b)
+		err = n.peers.OfferMap(revision, base, b)
 	}
 	if err != nil {
-		n.env.Log.Warn("the cluster map could not be offered to other nodes", "revision", d.To, "error", err)
+		n.env.Log.Warn("the cluster map could not be offered to other nodes", "revision", revision, "error", err)
 	}
 }
 

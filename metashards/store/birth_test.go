@@ -9,7 +9,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/contender/contender/disk"
-	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/metashards/store"
 	"github.com/contender/contender/metashards/transport"
@@ -44,13 +43,7 @@ func TestLateSplitNeedsNoSnapshot(t *testing.T) {
 		l := &lagging{Store: g.stores[late]}
 		g.local.Register(g.disks[late].ID(), l)
 		l.deaf.Store(true)
-		r, err := g.stores[leader].Propose(t.Context(), rangeID, &metapb.Command{
-			Format: 1, Bucket: 3, Key: []byte("a"), Time: 1,
-			Op: &metapb.Command_Split{Split: &metapb.SplitRange{At: keys.Position(3, []byte("m")), NewRange: bornID}},
-		}, nil)
-		if err != nil || r.Status != metapb.Status_OK {
-			t.Fatal(r, err)
-		}
+		g.proposeSplit(leader, "m")
 		g.eventually("z", bornID, "before")
 		time.Sleep(20 * time.Second) // virtual
 		if r, err := g.stores[leader].Propose(t.Context(), bornID, put("x", 2, []byte("x")), []byte("x")); err != nil || r.Status != metapb.Status_OK {

@@ -216,7 +216,7 @@ func (c *Core) Receive(msg *transport.Message) {
 	case in != nil:
 		c.install(m, in)
 	case msg.Anew:
-		c.opt.Go(func() { replica.Refuse(msg, c.opt.Puller) })
+		c.giveBack(msg)
 	default:
 		m.replica.Step(msg)
 		c.acknowledged(m, msg)
@@ -279,6 +279,11 @@ func (c *Core) installed(m *member, in *replica.Installation, err error) {
 // refuseSnapshot gives a snapshot back, so that its sender can use its place for another.
 func (c *Core) refuseSnapshot(msg *transport.Message, why error) {
 	c.opt.Logger.Warn("snapshot refused", "range", msg.Range, "disk", c.opt.Disk.ID(), "from", msg.From, "error", why)
+	c.giveBack(msg)
+}
+
+// giveBack gives a snapshot back without a word.
+func (c *Core) giveBack(msg *transport.Message) {
 	c.opt.Go(func() { replica.Refuse(msg, c.opt.Puller) })
 }
 

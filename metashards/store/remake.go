@@ -6,7 +6,6 @@ import (
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
-	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/transport"
 )
 
@@ -219,7 +218,7 @@ func (c *Core) sendAnew(m *member, to disk.ID, last uint64) {
 func (c *Core) holdsBack(m *member, msg *transport.Message) bool {
 	switch {
 	case msg.Anew && m.remade.held == 0:
-		c.opt.Go(func() { replica.Refuse(msg, c.opt.Puller) })
+		c.giveBack(msg)
 		return true
 	case m.remade.held == 0 || m.term > 0:
 		return false

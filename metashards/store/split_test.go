@@ -21,13 +21,7 @@ const bornID = rangeID + 1
 func (g *group) split(key string) (leader int) {
 	g.t.Helper()
 	leader = g.leader()
-	r, err := g.stores[leader].Propose(g.t.Context(), rangeID, &metapb.Command{
-		Format: 1, Bucket: 3, Key: []byte("a"), Time: 1,
-		Op: &metapb.Command_Split{Split: &metapb.SplitRange{At: keys.Position(3, []byte(key)), NewRange: bornID}},
-	}, nil)
-	if err != nil || r.Status != metapb.Status_OK {
-		g.t.Fatalf("split: %v %v", r, err)
-	}
+	g.proposeSplit(leader, key)
 	for range 1000 {
 		ready := true
 		for _, s := range g.stores {
@@ -41,6 +35,18 @@ func (g *group) split(key string) (leader int) {
 	}
 	g.t.Fatal("the new range has no leader")
 	return -1
+}
+
+// proposeSplit splits the group's range before a key by the store that leads.
+func (g *group) proposeSplit(leader int, key string) {
+	g.t.Helper()
+	r, err := g.stores[leader].Propose(g.t.Context(), rangeID, &metapb.Command{
+		Format: 1, Bucket: 3, Key: []byte("a"), Time: 1,
+		Op: &metapb.Command_Split{Split: &metapb.SplitRange{At: keys.Position(3, []byte(key)), NewRange: bornID}},
+	}, nil)
+	if err != nil || r.Status != metapb.Status_OK {
+		g.t.Fatalf("split: %v %v", r, err)
+	}
 }
 
 // TestSplitIsKept catches the mutant splitcommit: when a range that was split off has spoken, the log of each of its disks
