@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/contender/contender/conformance/harness"
 )
 
@@ -45,7 +43,7 @@ func TestManyRanges(t *testing.T) {
 	}
 
 	c.Kill(1)
-	took := writeAll(t, []*s3.Client{harness.Client(c.Nodes[0].Endpoint), harness.Client(c.Nodes[2].Endpoint)}, ranges, "killed")
+	took := writeAll(t, c, ranges, "killed", 0, 2)
 	t.Logf("a node of three died: %d ranges have each taken a write after %v", ranges, took)
 	if took > writesAgain {
 		t.Errorf("%v until each range took a write, want at most %v", took, writesAgain)
@@ -53,7 +51,7 @@ func TestManyRanges(t *testing.T) {
 	restart(t, c, "one of three, the others running", 1)
 	c.KillAll()
 	restart(t, c, "all three", 0, 1, 2)
-	took = writeAll(t, clients(c), ranges, "started")
+	took = writeAll(t, c, ranges, "started", 0, 1, 2)
 	t.Logf("all started: %d ranges have each taken a write after %v", ranges, took)
 }
 
@@ -130,15 +128,20 @@ func calm(t *testing.T, c *harness.Cluster, while time.Duration) bool {
 	return true
 }
 
-// writeAll writes a key of each range, as often as it takes, and returns how long it took.
-func writeAll(t *testing.T, clients []*s3.Client, ranges int, value string) time.Duration {
+// writeAll writes a key of each range through some nodes, as often as it takes, and returns how long it took.
+func writeAll(t *testing.T, c *harness.Cluster, ranges int, value string, nodes ...int) time.Duration {
 	t.Helper()
+	const workers = 128
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	var ways []*harness.Thin
+	for _, i := range nodes {
+		ways = append(ways, harness.NewThin(c.Nodes[i].Endpoint, workers))
+	}
 	began := time.Now()
-	harness.Each(t, 64, ranges, func(i int) error {
+	harness.Each(t, workers, ranges, func(i int) error {
 		for {
-			err := harness.Put(ctx, clients[i%len(clients)], bucket, rangeKey(i), []byte(value))
+			err := ways[i%len(ways)].Put(ctx, bucket, rangeKey(i), []byte(value))
 			if err == nil || ctx.Err() != nil {
 				return err
 			}

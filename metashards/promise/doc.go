@@ -17,7 +17,8 @@
 //
 // A promise counts for a group once the store has acknowledged the leader's term there. That travels with Raft's own
 // answers: a MsgAppResp, rejecting or not, or a MsgHeartbeatResp, of a replica, in the leader's term. The store that sends
-// one calls Acknowledge when it leaves, if the replica's term in the same Ready is still that of the message, and sends the
+// one calls Acknowledge when it leaves, if the replica's term in the same Ready is still that of the message and it follows the
+// replica that the message goes to (a leader of an earlier term is answered with the term of now, too), and sends the
 // Stand along in the message's envelope; the leader's store gives it to Acknowledged. Answers of a store that has no replica
 // of the group carry none. If such a store votes all the same, it asks MayVote first, like any other. A Stand names one uninterrupted stretch of the promise, in one life of the store: when the promise
 // has lapsed, or either store was restarted, there is a new one, and all acknowledgements are void, late ones among them.

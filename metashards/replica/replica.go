@@ -305,6 +305,11 @@ func (r *Replica) LeaderDisk() disk.ID {
 	return r.diskOf(r.lead)
 }
 
+// Follows reports whether the replica takes another, by its id, for the leader of its term.
+func (r *Replica) Follows(id uint64) bool {
+	return r.failed == nil && r.role == raft.StateFollower && id != 0 && r.lead == id
+}
+
 // diskOf returns the disk of a replica, zero if it is not known.
 func (r *Replica) diskOf(replica uint64) disk.ID {
 	for _, p := range r.mach.Descriptor().Replicas {

@@ -38,6 +38,7 @@ type member struct {
 	asleep  bool                    // it is not ticked
 	watched bool                    // it is in the core's list of those that are
 	idle    int                     // ticks since anything came
+	unheard int                     // ticks, while promises bind it, since its leader spoke
 	lulled  lullaby                 // by which the leader went to sleep
 	shown   *metapb.RangeDescriptor // what the promises know of the members, as leader
 

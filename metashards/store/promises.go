@@ -83,11 +83,13 @@ func (c *Core) mayVote(msg *transport.Message) bool {
 	return true
 }
 
-// acknowledge sends this store's promise along with what acknowledges a leader's term.
+// acknowledge sends this store's promise along with what acknowledges a leader's term. A leader of an earlier term is answered
+// with this term, too, and is promised nothing: it does not lead in it.
 func (c *Core) acknowledge(m *member, msg *transport.Message) {
 	switch msg.Raft.GetType() {
 	case raftpb.MsgAppResp, raftpb.MsgHeartbeatResp:
-		if term := msg.Raft.GetTerm(); m.replica.HardState().Term == term {
+		term := msg.Raft.GetTerm()
+		if m.replica.HardState().Term == term && (m.replica.Follows(msg.Raft.GetTo()) || mutantStranger) {
 			msg.Stand = c.table.Acknowledge(m.rangeID, msg.To, term)
 		}
 	}
@@ -198,11 +200,12 @@ func (c *Core) tick(m *member, now time.Duration) {
 // tickBound lets a tick pass for a replica that may not campaign. It goes to sleep when its leader has; if it hears nothing
 // for as long as it would otherwise campaign, it asks whether that leader still leads.
 func (c *Core) tickBound(m *member) {
+	m.unheard++
 	switch {
 	case m.lulled.term > 0 && m.replica.Rests(m.lulled.term, m.lulled.index):
 		m.asleep = true
-	case m.idle >= c.opt.Replica.ElectionTicks:
-		m.idle = 0
+	case m.unheard >= c.opt.Replica.ElectionTicks:
+		m.unheard = 0
 		c.table.Doubt(m.rangeID)
 	}
 }
@@ -240,6 +243,9 @@ func (c *Core) gone(id disk.ID) bool { return !c.table.Stands(id) }
 // awake has the member ticked.
 func (m *member) awake() {
 	m.asleep, m.idle, m.lulled = false, 0, lullaby{}
+	if mutantBusyDoubt {
+		m.unheard = 0
+	}
 	m.core.watch(m)
 }
 
@@ -285,6 +291,9 @@ func (c *Core) tickOne(m *member, now time.Duration) bool {
 
 // hear wakes the member, but for what the followers of a sleeping leader say.
 func (m *member) hear(msg *transport.Message) {
+	if m.ofLeader(msg) || mutantBusyDoubt {
+		m.unheard = 0
+	}
 	switch t := msg.Raft.GetType(); {
 	case t == raftpb.MsgHeartbeatResp:
 	case t == raftpb.MsgHeartbeat && !msg.Sleep && !m.asleep:
@@ -295,4 +304,13 @@ func (m *member) hear(msg *transport.Message) {
 	default:
 		m.awake()
 	}
+}
+
+// ofLeader reports whether a message is one that only the leader of this replica's term sends, or of a later one.
+func (m *member) ofLeader(msg *transport.Message) bool {
+	switch msg.Raft.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		return msg.Raft.GetTerm() >= m.replica.HardState().Term
+	}
+	return false
 }

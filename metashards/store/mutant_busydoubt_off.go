@@ -1,0 +1,5 @@
+//go:build !mutant_busydoubt
+
+package store
+
+const mutantBusyDoubt = false

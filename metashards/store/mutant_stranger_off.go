@@ -1,0 +1,5 @@
+//go:build !mutant_stranger
+
+package store
+
+const mutantStranger = false
