@@ -25,66 +25,40 @@ const (
 	loadTries   = 5
 )
 
-// Fill puts the objects 0 to n-1 with one body, many at once, for a third of the CPU that the SDK's client takes. It logs how
-// many had to be sent again, and how long the slowest took. Keys need no escaping in a path.
-func Fill(t testing.TB, endpoint, bucket string, n int, body []byte, key func(i int) string) {
-	t.Helper()
-	f := &filler{
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadWorkers, DisableCompression: true}},
-		signer: v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
-		body:   body,
-	}
-	defer f.client.CloseIdleConnections()
-	base, err := url.Parse(endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	Each(t, loadWorkers, n, func(i int) error { return f.insist(t.Context(), base.JoinPath(bucket, key(i))) })
-	t.Logf("%d objects of %d bytes: %d sent again after a 503, the slowest took %v", n, len(body), f.again, f.slowest.Round(time.Millisecond))
-}
-
-// filler puts objects without a checksum.
-type filler struct {
+// Thin puts objects for a third of the CPU that the SDK's client takes, so that a load leaves it to the servers beside it: one
+// signature, one request, no checksum, no second attempt. It is safe for concurrent use.
+type Thin struct {
 	client *http.Client
 	signer *v4.Signer
-	body   []byte
-
-	mu      sync.Mutex
-	again   int
-	slowest time.Duration
 }
+
+// NewThin returns a client for so many requests at once. It must be closed.
+func NewThin(workers int) *Thin {
+	return &Thin{
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}},
+		signer: v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
+	}
+}
+
+// Close lets go of the connections.
+func (c *Thin) Close() { c.client.CloseIdleConnections() }
 
 // errUnavailable is the answer 503.
 var errUnavailable = errors.New("unavailable")
 
-// insist puts an object, again where that is asked for.
-func (f *filler) insist(ctx context.Context, to *url.URL) (err error) {
-	began, tries := time.Now(), 0
-	for tries < loadTries {
-		tries++
-		if err = f.put(ctx, to); !errors.Is(err, errUnavailable) {
-			break
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.again += tries - 1
-	f.slowest = max(f.slowest, time.Since(began))
-	return err
-}
-
-func (f *filler) put(ctx context.Context, to *url.URL) error {
+// Put puts an object at an address whose path needs no escaping.
+func (c *Thin) Put(ctx context.Context, to *url.URL, body []byte) error {
 	const unsigned = "UNSIGNED-PAYLOAD"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(f.body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("X-Amz-Content-Sha256", unsigned)
 	keys := aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}
-	if err := f.signer.SignHTTP(ctx, keys, req, unsigned, "s3", Region, time.Now()); err != nil {
+	if err := c.signer.SignHTTP(ctx, keys, req, unsigned, "s3", Region, time.Now()); err != nil {
 		return err
 	}
-	resp, err := f.client.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -99,6 +73,45 @@ func (f *filler) put(ctx context.Context, to *url.URL) error {
 		return fmt.Errorf("PUT %s: HTTP %d: %.200s", to.Path, resp.StatusCode, b)
 	}
 	return nil
+}
+
+// Fill puts the objects 0 to n-1 with one body, many at once. It logs how many had to be sent again, and how long the slowest
+// took. Keys need no escaping in a path.
+func Fill(t testing.TB, endpoint, bucket string, n int, body []byte, key func(i int) string) {
+	t.Helper()
+	f := &filler{thin: NewThin(loadWorkers), body: body}
+	defer f.thin.Close()
+	base, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Each(t, loadWorkers, n, func(i int) error { return f.insist(t.Context(), base.JoinPath(bucket, key(i))) })
+	t.Logf("%d objects of %d bytes: %d sent again after a 503, the slowest took %v", n, len(body), f.again, f.slowest.Round(time.Millisecond))
+}
+
+// filler puts objects, again where that is asked for.
+type filler struct {
+	thin *Thin
+	body []byte
+
+	mu      sync.Mutex
+	again   int
+	slowest time.Duration
+}
+
+func (f *filler) insist(ctx context.Context, to *url.URL) (err error) {
+	began, tries := time.Now(), 0
+	for tries < loadTries {
+		tries++
+		if err = f.thin.Put(ctx, to, f.body); !errors.Is(err, errUnavailable) {
+			break
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.again += tries - 1
+	f.slowest = max(f.slowest, time.Since(began))
+	return err
 }
 
 // Empty deletes the objects 0 to n-1 by DeleteObjects, few requests at once: each is a thousand commands. Keys that were

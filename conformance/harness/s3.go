@@ -5,16 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -40,46 +37,6 @@ func CreateBucket(t testing.TB, c *s3.Client, name string) {
 // Put puts an object.
 func Put(ctx context.Context, c *s3.Client, bucket, key string, body []byte) error {
 	_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(body)})
-	return err
-}
-
-// Thin puts objects at so little cost of its own that it hardly takes anything from servers that share its cores: one
-// signature, one request, no checksum, no second attempt. It is safe for concurrent use.
-type Thin struct {
-	endpoint string
-	http     *http.Client
-	signer   *v4.Signer
-}
-
-// NewThin returns the way to an endpoint for so many requests at once.
-func NewThin(endpoint string, concurrency int) *Thin {
-	return &Thin{
-		endpoint: endpoint, signer: v4.NewSigner(),
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency, DisableCompression: true}},
-	}
-}
-
-// Put puts an object whose bucket and key need no escaping.
-func (c *Thin) Put(ctx context.Context, bucket, key string, body []byte) error {
-	const unsigned = "UNSIGNED-PAYLOAD"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.endpoint+"/"+bucket+"/"+key, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("X-Amz-Content-Sha256", unsigned)
-	keys := aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}
-	if err := c.signer.SignHTTP(ctx, keys, req, unsigned, "s3", Region, time.Now()); err != nil {
-		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("put %s: HTTP %d %s", key, resp.StatusCode, answer)
-	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -134,14 +135,20 @@ func writeAll(t *testing.T, c *harness.Cluster, ranges int, value string, nodes 
 	const workers = 128
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	var ways []*harness.Thin
+	thin := harness.NewThin(workers)
+	defer thin.Close()
+	var ways []*url.URL
 	for _, i := range nodes {
-		ways = append(ways, harness.NewThin(c.Nodes[i].Endpoint, workers))
+		to, err := url.Parse(c.Nodes[i].Endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ways = append(ways, to.JoinPath(bucket))
 	}
 	began := time.Now()
 	harness.Each(t, workers, ranges, func(i int) error {
 		for {
-			err := ways[i%len(ways)].Put(ctx, bucket, rangeKey(i), []byte(value))
+			err := thin.Put(ctx, ways[i%len(ways)].JoinPath(rangeKey(i)), []byte(value))
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
