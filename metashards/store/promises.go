@@ -18,7 +18,7 @@ const (
 	// beatTicks is how often each store that shares a range is asked for its promise.
 	beatTicks = 3
 	// sleepTicks is how long nothing must have come to a range before its leader goes to sleep.
-	sleepTicks = 10
+	sleepTicks = 3
 )
 
 // lullaby is what a sleeping leader said last.
