@@ -40,8 +40,9 @@ const (
 type tending struct {
 	leaders map[uint64]leaderSince
 	sized   map[uint64]sizedAt
+	grown   []*replica.Status // whose sizes are to be looked at
 
-	rests  bool // nothing was to be done, or waited for
+	rests  bool // nothing was to be done, or waited for, but sizes
 	glance glance
 }
 
@@ -81,9 +82,16 @@ func (n *Node) led() (list []replica.Status) {
 func (n *Node) tend(ctx context.Context, t *tending) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
-	if !n.stirred(&t.glance) && t.rests {
-		return
+	if n.stirred(&t.glance) || !t.rests {
+		n.lookOver(ctx, t)
 	}
+	for _, r := range n.nextGrown(t) {
+		n.noteFailed(ctx, r, n.splitLarge(ctx, r.Descriptor))
+	}
+}
+
+// lookOver looks at all ranges that this node leads.
+func (n *Node) lookOver(ctx context.Context, t *tending) {
 	led := n.led()
 	shown, err := n.showLed(ctx, t, led)
 	if err != nil && ctx.Err() == nil {
@@ -93,9 +101,7 @@ func (n *Node) tend(ctx context.Context, t *tending) {
 	for _, r := range led {
 		n.noteFailed(ctx, &r, n.splitHot(ctx, t, &r))
 	}
-	for _, r := range n.grown(t, led) {
-		n.noteFailed(ctx, r, n.splitLarge(ctx, r.Descriptor))
-	}
+	n.findGrown(t, led)
 	t.forget(led)
 }
 
@@ -206,29 +212,37 @@ func (t *tending) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.I
 	return leads
 }
 
-// grown returns ranges whose sizes are to be looked at: those that have changed since that was done some time ago, the ones that
-// changed most before the others, and not all at once if many have.
-func (n *Node) grown(t *tending, led []replica.Status) (list []*replica.Status) {
+// findGrown finds the ranges whose sizes are to be looked at: those that have changed since that was done some time ago, the ones
+// that changed most before the others.
+func (n *Node) findGrown(t *tending, led []replica.Status) {
 	now := n.env.Clock()
+	t.grown = nil
 	for i := range led {
 		r := &led[i]
-		last := t.sized[r.Range]
-		if r.Applied == last.applied {
-			continue
-		}
-		t.rests = false // what was looked at is looked at again
-		if now.Sub(last.at) >= sizePause {
-			list = append(list, r)
+		switch last := t.sized[r.Range]; {
+		case r.Applied == last.applied:
+		case now.Sub(last.at) >= sizePause:
+			t.grown = append(t.grown, r)
+		default:
+			t.rests = false
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *replica.Status) int {
+	slices.SortStableFunc(t.grown, func(a, b *replica.Status) int {
 		return cmp.Compare(b.Applied-t.sized[b.Range].applied, a.Applied-t.sized[a.Range].applied)
 	})
-	list = list[:min(len(list), sizesMost)]
-	for _, r := range list {
-		t.sized[r.Range] = sizedAt{r.Applied, now, t.sized[r.Range].split}
+}
+
+// nextGrown returns the next of them, not all at once if they are many.
+func (n *Node) nextGrown(t *tending) []*replica.Status {
+	next := t.grown[:min(len(t.grown), sizesMost)]
+	t.grown = t.grown[len(next):]
+	if len(t.grown) == 0 {
+		t.grown = nil // and what it points to
 	}
-	return list
+	for _, r := range next {
+		t.sized[r.Range] = sizedAt{r.Applied, n.env.Clock(), t.sized[r.Range].split}
+	}
+	return next
 }
 
 // splitLarge splits a range in two halves if it keeps more than it may.

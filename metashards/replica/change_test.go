@@ -224,14 +224,14 @@ func TestWhoCampaigns(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r, m := founded(t, &metapb.RangeDescriptor{
-				Id: rangeID, NextReplica: 4, Replicas: []*metapb.Replica{test.self, {Id: 2, Disk: 3}, {Id: 3, Disk: 4}},
+				Id: rangeID, NextReplica: 4, Replicas: []*metapb.Replica{{Id: 2, Disk: 3}, test.self, {Id: 3, Disk: 4}}, // its turn is first, by the range's id
 			})
 			if r.First() != test.campaign {
 				t.Errorf("first: %v", r.First())
 			}
 			asked := false
 			for range 9 { // less than an election timeout
-				r.Tick()
+				r.Tick(&replica.Turns{Ticks: 3, Alive: func(disk.ID) bool { return true }, Left: 1})
 				_, sent := round(t, r, m)
 				for _, s := range sent {
 					asked = asked || s.Raft.GetType() == raftpb.MsgPreVote

@@ -61,6 +61,7 @@ type Replica struct {
 	lead      uint64
 	ticks     int
 	campaigns bool // still looks for a first leader
+	tries     int  // how often it has campaigned for that
 	inherits  bool // and should be that leader
 
 	proposed    []cached  // handed to Raft and not seen in a Ready yet, in order
@@ -343,24 +344,40 @@ func (r *Replica) noteRole(s *raft.SoftState) {
 	}
 }
 
-// Tick tells of the passing of one tick. A replica that has just been loaded and knows no leader campaigns early, in the
-// order of the replicas' ids, so that a restarted node need not wait for an election timeout.
-func (r *Replica) Tick() {
+// Turns is how the replicas of a store that look for a leader take turns with those of others, so that the voters of a range do
+// not hinder each other, and the ranges of a store do not all begin at once. It is for one tick.
+type Turns struct {
+	// Ticks is how many ticks after one replica the next one of a range campaigns.
+	Ticks int
+	// Alive reports whether a disk's store may be thought to live: the replicas of others are passed over.
+	Alive func(disk.ID) bool
+	// Left is how many replicas may campaign yet.
+	Left int
+}
+
+// Tick tells of the passing of one tick. A replica that has just been loaded, or that has lost its leader, and knows no other
+// campaigns early, when it is its turn, so that nobody need wait for an election timeout.
+func (r *Replica) Tick(t *Turns) {
 	if r.failed != nil {
 		return
 	}
 	r.guard(r.node.Tick)
 	r.ticks++
-	if !r.campaigns {
-		return
-	}
-	if r.lead != 0 || r.ticks >= r.opt.ElectionTicks {
+	switch {
+	case !r.campaigns:
+	case r.lead != 0 || r.ticks >= r.opt.ElectionTicks:
 		r.campaigns = false
-		return
-	}
-	rank, voters := r.rank()
-	if r.voter() && (r.inherits || r.ticks%(2*voters) == 2*rank%(2*voters)) {
-		r.Campaign()
+	case r.inherits:
+		if r.voter() {
+			r.Campaign()
+		}
+	case t.Left > 0:
+		before, voters, votes := r.turn(t.Alive)
+		if votes && r.ticks > t.Ticks*(before+r.tries*voters) {
+			r.tries++
+			t.Left--
+			r.Campaign()
+		}
 	}
 }
 
@@ -373,30 +390,38 @@ func (r *Replica) Inherit() {
 	}
 }
 
+// Wait has the replica of a range that was split off leave it to others, for some ticks, to campaign first.
+func (r *Replica) Wait(ticks int) { r.ticks = -ticks }
+
 // votes reports whether a replica votes in the configuration that is to stay.
 func votes(p *metapb.Replica) bool { return !p.Learner && !p.Outgoing }
 
-// rank returns how many voters have lower ids than this one, and how many voters there are.
-func (r *Replica) rank() (rank, voters int) {
-	for _, p := range r.mach.Descriptor().Replicas {
-		if !votes(p) {
-			continue
-		}
-		voters++
-		if p.Id < r.self {
-			rank++
+// turn returns how many voters are to campaign before this one, how many there are, those that are not alive left out of both,
+// and whether this one votes. Which is the first follows from the range's id, so that each store begins with some of the ranges.
+func (r *Replica) turn(alive func(disk.ID) bool) (before, voters int, voter bool) {
+	all := r.mach.Descriptor().Replicas
+	first := int(r.id % uint64(max(1, len(all))))
+	for i := range all {
+		p := all[(first+i)%len(all)]
+		switch {
+		case !votes(p):
+		case p.Id == r.self:
+			before, voter = voters, true
+			voters++
+		case alive(disk.ID(p.Disk)):
+			voters++
 		}
 	}
-	return rank, voters
+	return before, voters, voter
 }
 
 // voter reports whether this replica votes.
 func (r *Replica) voter() bool { return r.voting(r.self) != nil }
 
-// First reports whether this replica is the voter with the lowest id: it campaigns at once when it was loaded.
+// First reports whether it is this replica's turn before all others: it campaigns at once when it was loaded.
 func (r *Replica) First() bool {
-	rank, _ := r.rank()
-	return rank == 0 && r.voter()
+	before, _, voter := r.turn(func(disk.ID) bool { return true })
+	return before == 0 && voter
 }
 
 // Campaign starts an election, after asking whether it can be won.

@@ -39,7 +39,8 @@ type Core struct {
 	stirred  bool   // something has changed since
 	beats    int    // ticks until the next
 	ticks    int    // so far
-	counts   int    // ranges in which buckets are being counted
+	turns    replica.Turns
+	counts   int // ranges in which buckets are being counted
 	clocks   clocks
 	differed uint64    // comparisons that found replicas to differ
 	remakes  uint64    // of replicas that differed

@@ -19,6 +19,12 @@ const (
 	beatTicks = 3
 	// sleepTicks is how long nothing must have come to a range before its leader goes to sleep.
 	sleepTicks = 3
+	// turnTicks is how long a replica that looks for a leader waits for another one of its range whose turn is before: one more
+	// for each turnEach replicas that are awake here, since where very many look for leaders, all take longer.
+	turnTicks = 3
+	turnEach  = 500
+	// campaignsMost is how many replicas begin to look for a leader in one tick.
+	campaignsMost = 1000
 )
 
 // lullaby is what a sleeping leader said last.
@@ -189,7 +195,7 @@ func (c *Core) tick(m *member, now time.Duration) {
 	if !leads && c.yields(m) {
 		return
 	}
-	m.replica.Tick()
+	m.replica.Tick(&c.turns)
 	c.count(m)
 	c.touch(m)
 	if leads {
@@ -240,6 +246,11 @@ func (c *Core) lullAgain(a *promise.Answer) {
 // gone reports whether a store promises nothing.
 func (c *Core) gone(id disk.ID) bool { return !c.table.Stands(id) }
 
+// mayLive reports whether a store may be thought to live: it promises, or there was no time yet to hear of it.
+func (c *Core) mayLive(id disk.ID) bool {
+	return id == c.opt.Disk.ID() || c.table.Stands(id) || c.ticks < 2*beatTicks
+}
+
 // awake has the member ticked.
 func (m *member) awake() {
 	m.asleep, m.idle, m.lulled = false, 0, lullaby{}
@@ -260,6 +271,7 @@ func (c *Core) watch(m *member) {
 // tickAll tells the members that do not sleep of a tick. It costs nothing for those that do, however many they are.
 func (c *Core) tickAll() {
 	kept, now := 0, c.table.Now()
+	c.turns = replica.Turns{Ticks: turnTicks + len(c.watched)/turnEach, Alive: c.mayLive, Left: campaignsMost}
 	for i := 0; i < len(c.watched); i++ {
 		m := c.watched[i]
 		if c.byRange[m.rangeID] != m || !c.tickOne(m, now) {

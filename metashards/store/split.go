@@ -39,6 +39,8 @@ func (c *Core) born(parent *member, ranges []uint64) {
 		m.uncounted = true
 		if leads && c.mayCampaign(m, c.table.Now()) {
 			m.replica.Inherit()
+		} else {
+			m.replica.Wait(turnTicks)
 		}
 	}
 }
