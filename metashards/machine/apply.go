@@ -67,6 +67,9 @@ func (a *applier) finish() error {
 		if err := u.write(a.b, a.m.rangeID); err != nil {
 			return err
 		}
+		if u.dirty {
+			a.m.noteHalved(u.bucket, u.usage.Halved != 0)
+		}
 	}
 	if err := a.sweep(); err != nil {
 		return err

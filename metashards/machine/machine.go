@@ -38,6 +38,7 @@ type Machine struct {
 	descriptor *metapb.RangeDescriptor // replaced, never changed
 	state      *metapb.RangeState      // replaced, never changed
 	fences     fences                  // replaced, never changed
+	halved     map[uint64]bool         // buckets whose usage is halved; the applier's alone
 }
 
 // fences are the fences of a range's buckets, as their rows say. It is looked into and never walked.
@@ -49,20 +50,6 @@ func (f fences) of(bucket uint64) *metapb.Fence {
 		return known
 	}
 	return &metapb.Fence{Generation: 1}
-}
-
-func readFences(r disk.Reader, rangeID uint64) (fences, error) {
-	out := fences{}
-	err := scan(r, keys.FenceSpan(rangeID), func(row disk.Row) error {
-		at, err := keys.ParseLocal(row.Key)
-		if err != nil {
-			return err
-		}
-		f := new(metapb.Fence)
-		out[at.Bucket] = f
-		return decode(row.Key, row.Value, f)
-	})
-	return out, err
 }
 
 // setFence writes a fence, in memory and in the batch.
@@ -114,19 +101,58 @@ func begin(b disk.Batch, d *metapb.RangeDescriptor, s *metapb.RangeState) error 
 
 // Load reads the machine of a range. The error is ErrNoRange if there is no replica of it.
 func Load(r disk.Reader, rangeID uint64) (*Machine, error) {
-	d, err := readDescriptor(r, rangeID)
-	if err != nil {
-		return nil, err
+	m := &Machine{rangeID: rangeID, fences: fences{}}
+	if err := scan(r, keys.LocalSpan(rangeID), m.loadRow); err != nil {
+		return nil, fmt.Errorf("rows of range %d: %w", rangeID, err)
 	}
-	s, err := readState(r, rangeID)
-	if err != nil {
-		return nil, err
+	if m.descriptor == nil || m.state == nil {
+		return nil, fmt.Errorf("descriptor and state of range %d: %w", rangeID, ErrNoRange)
 	}
-	f, err := readFences(r, rangeID)
+	return m, nil
+}
+
+// loadRow takes in one of the range's own rows.
+func (m *Machine) loadRow(row disk.Row) error {
+	at, err := keys.ParseLocal(row.Key)
 	if err != nil {
-		return nil, fmt.Errorf("fences of range %d: %w", rangeID, err)
+		return err
 	}
-	return &Machine{rangeID: rangeID, descriptor: d, state: s, fences: f}, nil
+	switch {
+	case at.Descriptor:
+		m.descriptor = new(metapb.RangeDescriptor)
+		if err = decode(row.Key, row.Value, m.descriptor); err == nil {
+			err = knownFormat(m.descriptor.Format)
+		}
+	case at.State:
+		m.state = new(metapb.RangeState)
+		if err = decode(row.Key, row.Value, m.state); err == nil {
+			err = knownFormat(m.state.Format)
+		}
+	case at.Fence:
+		f := new(metapb.Fence)
+		m.fences[at.Bucket] = f
+		err = decode(row.Key, row.Value, f)
+	case at.Usage:
+		u := new(metapb.Usage)
+		err = decode(row.Key, row.Value, u)
+		m.noteHalved(at.Bucket, u.Halved != 0)
+	}
+	return err
+}
+
+// Halved reports whether the usage of a bucket is that of a whole that was split, and is to be counted: see Corrections.
+func (m *Machine) Halved() bool { return len(m.halved) > 0 }
+
+// noteHalved notes whether the usage of a bucket is halved.
+func (m *Machine) noteHalved(bucket uint64, halved bool) {
+	switch {
+	case !halved:
+		delete(m.halved, bucket)
+	case m.halved == nil:
+		m.halved = map[uint64]bool{bucket: true}
+	default:
+		m.halved[bucket] = true
+	}
 }
 
 // Descriptor returns the range's descriptor. It is shared and never changes: read only.

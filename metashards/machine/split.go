@@ -78,6 +78,7 @@ func (a *applier) shareOut(right *metapb.RangeDescriptor) error {
 	if err := a.shareRows(keys.UsageRow, keys.UsageSpan, right.Id, bucket, false); err != nil {
 		return err
 	}
+	maps.DeleteFunc(a.m.halved, func(b uint64, _ bool) bool { return b >= bucket })
 	if !amid {
 		return nil
 	}
@@ -130,6 +131,7 @@ func (a *applier) halve(right *metapb.RangeDescriptor, bucket uint64) error {
 	if err := set(a.b, keys.UsageRow(a.m.rangeID, bucket), u); err != nil {
 		return err
 	}
+	a.m.noteHalved(bucket, u.Halved != 0)
 	return set(a.b, keys.UsageRow(right.Id, bucket), &metapb.Usage{Halved: right.Generation})
 }
 

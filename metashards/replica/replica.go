@@ -344,6 +344,9 @@ func (r *Replica) noteRole(s *raft.SoftState) {
 	}
 }
 
+// turnsMost is for how many election timeouts replicas take turns.
+const turnsMost = 2
+
 // Turns is how the replicas of a store that look for a leader take turns with those of others, so that the voters of a range do
 // not hinder each other, and the ranges of a store do not all begin at once. It is for one tick.
 type Turns struct {
@@ -356,17 +359,18 @@ type Turns struct {
 }
 
 // Tick tells of the passing of one tick. A replica that has just been loaded, or that has lost its leader, and knows no other
-// campaigns early, when it is its turn, so that nobody need wait for an election timeout.
+// campaigns early, when it is its turn, so that nobody need wait for an election timeout. Raft's own begins after a while in
+// which that has not helped.
 func (r *Replica) Tick(t *Turns) {
 	if r.failed != nil {
 		return
 	}
-	r.guard(r.node.Tick)
+	if r.campaigns = r.campaigns && r.lead == 0 && r.ticks < turnsMost*r.opt.ElectionTicks; !r.campaigns {
+		r.guard(r.node.Tick)
+		return
+	}
 	r.ticks++
 	switch {
-	case !r.campaigns:
-	case r.lead != 0 || r.ticks >= r.opt.ElectionTicks:
-		r.campaigns = false
 	case r.inherits:
 		if r.voter() {
 			r.Campaign()

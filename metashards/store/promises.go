@@ -22,9 +22,9 @@ const (
 	// turnTicks is how long a replica that looks for a leader waits for another one of its range whose turn is before: one more
 	// for each turnEach replicas that are awake here, since where very many look for leaders, all take longer.
 	turnTicks = 3
-	turnEach  = 500
+	turnEach  = 1000
 	// campaignsMost is how many replicas begin to look for a leader in one tick.
-	campaignsMost = 1000
+	campaignsMost = 500
 )
 
 // lullaby is what a sleeping leader said last.

@@ -64,7 +64,14 @@ const countsMost = 16
 // count has the halved usage of a led range's buckets counted, beside the core, and set right by commands. It is tried again
 // with a later tick until there is nothing halved left: a new leader begins anew.
 func (c *Core) count(m *member) {
-	if !m.uncounted || m.counting || c.counts >= countsMost || m.replica == nil || !m.replica.CanRead() {
+	if !m.uncounted || m.counting || m.replica == nil || !m.replica.CanRead() {
+		return
+	}
+	if !m.replica.Machine().Halved() {
+		m.uncounted = false
+		return
+	}
+	if c.counts >= countsMost {
 		return
 	}
 	m.counting, m.uncounted = true, false

@@ -22,7 +22,7 @@ type Config struct {
 	// Tick is the length of a tick. Default 100 ms: elections begin after one to two seconds without a leader.
 	Tick time.Duration
 	// MailboxMessages, MailboxBytes and MailboxRequests bound what waits for the core: Raft messages beyond are dropped,
-	// proposals and reads (each) refused. Default 4,096, 64 MiB and 16,384.
+	// proposals and reads (each) refused. Default 16,384, 64 MiB and 16,384.
 	MailboxMessages, MailboxBytes, MailboxRequests int
 }
 
@@ -49,7 +49,7 @@ func New(c Config) (*Store, error) {
 			*v = d
 		}
 	}
-	orDefault(&c.MailboxMessages, 4096)
+	orDefault(&c.MailboxMessages, 16384)
 	orDefault(&c.MailboxBytes, 64<<20)
 	orDefault(&c.MailboxRequests, 16384)
 	if c.Tick == 0 {
