@@ -35,10 +35,11 @@ type Core struct {
 	parents  []*member          // that were split, since the last append
 	owners   owners
 	table    *promise.Table
-	told     Status // last
-	stirred  bool   // something has changed since
-	beats    int    // ticks until the next
-	ticks    int    // so far
+	told     Status  // last
+	stirred  bool    // something has changed since
+	current  *shared // snapshot, while nothing has changed since
+	beats    int     // ticks until the next
+	ticks    int     // so far
 	turns    replica.Turns
 	counts   int // ranges in which buckets are being counted
 	clocks   clocks
@@ -117,6 +118,7 @@ func (c *Core) add(rangeID uint64) {
 // load makes a member's replica from the disk.
 func (c *Core) load(m *member) {
 	c.stir(m)
+	c.unshare()
 	m.replica, m.err = replica.Load(c.env(), m.rangeID)
 	if m.err == nil {
 		m.span = m.replica.Machine().Descriptor()
@@ -161,6 +163,7 @@ func (c *Core) Tick() {
 		c.Stop(err)
 		return
 	}
+	c.unshare()
 	u := c.opt.Disk.Usage()
 	c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
 	c.tickAll()
@@ -351,6 +354,7 @@ func (c *Core) Stop(cause error) {
 		return
 	}
 	c.stopped, c.stirred = cause, true
+	c.unshare()
 	if !errors.Is(cause, errClosed) && !errors.Is(cause, context.Canceled) {
 		c.opt.Logger.Error("the store of a disk ends", "disk", c.opt.Disk.ID(), "error", cause)
 	}
@@ -375,7 +379,10 @@ func (c *Core) farewell(m *member) {
 }
 
 // Drop lets go of the disk without a word to anybody, as the end of the process would. It is for simulations.
-func (c *Core) Drop() { c.snapshots.Close() }
+func (c *Core) Drop() {
+	c.unshare()
+	c.snapshots.Close()
+}
 
 // Stopped returns why the store takes no part any more, nil while it does.
 func (c *Core) Stopped() error { return c.stopped }

@@ -142,7 +142,11 @@ func (c *Core) finish(m *member) {
 		}
 	}
 	before := r.Machine().Descriptor()
+	index := r.Machine().State().AppliedIndex
 	applied, err := r.Apply()
+	if (r.Machine().State().AppliedIndex != index || err != nil) && !mutantOldView {
+		c.unshare()
+	}
 	if err == nil {
 		if r.Machine().Descriptor() != before {
 			c.owners.changed()

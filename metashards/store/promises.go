@@ -165,7 +165,7 @@ func (m *member) readUnderLease() bool {
 	reads := m.reads
 	snapshot := m.core.share(len(reads))
 	if !m.leased() {
-		_ = snapshot.Close() // nothing was read from it
+		_ = snapshot.leave(len(reads)) // nothing was read from it
 		return false
 	}
 	m.reads = nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+
+	"github.com/contender/contender/metashards/metapb"
 )
 
 // TestReadBesideWrites: a key is written again each time that a reader is between its row and its payload.
@@ -29,6 +31,28 @@ func TestReadBesideWrites(t *testing.T) {
 		a, err := g.stores[leader].Query(t.Context(), rangeID, get("k"))
 		if err != nil || string(a.Payload) != fmt.Sprint("value ", writes) {
 			t.Errorf("%v %v", a, err)
+		}
+	})
+}
+
+// TestReadAfterWrite: a read sees what was acknowledged before it began, though reads share snapshots while nothing changes. It
+// catches the mutant oldview.
+func TestReadAfterWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3, nil)
+		defer g.close()
+		s := g.stores[g.leader()]
+		for n := range 20 {
+			key, value := fmt.Sprint("k", n), fmt.Appendf(nil, "value %d", n)
+			if r, err := s.Propose(t.Context(), rangeID, put(key, n, value), value); err != nil || r.Status != metapb.Status_OK {
+				t.Fatal(r, err)
+			}
+			for range 3 {
+				a, err := s.Query(t.Context(), rangeID, get(key))
+				if err != nil || string(a.Payload) != string(value) {
+					t.Errorf("%v %v, want %q", a, err, value)
+				}
+			}
 		}
 	})
 }

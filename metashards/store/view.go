@@ -25,16 +25,32 @@ type shared struct {
 	users atomic.Int32
 }
 
-// share takes a snapshot of now for so many views.
+// share returns a snapshot of now for so many views. It is the same one as long as nothing has changed: to take one and to close it
+// costs as much as to read a row.
 func (c *Core) share(views int) *shared {
-	s := &shared{Snapshot: c.opt.Disk.State().Snapshot()}
-	s.users.Store(int32(views))
-	return s
+	if c.current == nil {
+		c.current = &shared{Snapshot: c.opt.Disk.State().Snapshot()}
+		c.current.users.Store(1) // the core
+	}
+	c.current.users.Add(int32(views))
+	return c.current
 }
 
-// leave closes the snapshot when the last view leaves it.
-func (s *shared) leave() error {
-	if s.users.Add(-1) > 0 {
+// unshare has the next views see what has changed. It is called wherever rows of this store that views read may have changed, and
+// with each tick, so that no snapshot is kept for long.
+func (c *Core) unshare() {
+	if c.current == nil {
+		return
+	}
+	if err := c.current.leave(1); err != nil {
+		c.opt.Logger.Warn("a snapshot can't be closed", "disk", c.opt.Disk.ID(), "error", err)
+	}
+	c.current = nil
+}
+
+// leave takes so many users off, and closes the snapshot with the last one.
+func (s *shared) leave(users int) error {
+	if s.users.Add(int32(-users)) > 0 {
 		return nil
 	}
 	return s.Close()
@@ -44,7 +60,7 @@ func (s *shared) leave() error {
 func (v *View) Descriptor() *metapb.RangeDescriptor { return v.descriptor }
 
 // Close ends the view.
-func (v *View) Close() error { return v.snapshot.leave() }
+func (v *View) Close() error { return v.snapshot.leave(1) }
 
 // Answer answers a query. An error is a *disk.Error or a damaged row; the range itself is not to blame.
 //
@@ -98,7 +114,8 @@ func (v *View) answer(q *metapb.Query) (*metapb.Answer, error) {
 
 // renew takes a view of now.
 func (v *View) renew() error {
-	err := v.snapshot.leave()
-	v.snapshot, v.renewed = v.core.share(1), true
+	err := v.snapshot.leave(1)
+	v.snapshot, v.renewed = &shared{Snapshot: v.core.opt.Disk.State().Snapshot()}, true
+	v.snapshot.users.Store(1)
 	return err
 }

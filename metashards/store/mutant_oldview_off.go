@@ -1,0 +1,5 @@
+//go:build !mutant_oldview
+
+package store
+
+const mutantOldView = false
