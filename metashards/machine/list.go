@@ -42,6 +42,8 @@ type page struct {
 	next func(it disk.Iter, at keys.Row) bool
 	// start is the first row to look at; nil: the first with the prefix. (It may lie below it.)
 	start []byte
+	// upper is the end of the rows that the range has for the page.
+	upper []byte
 	// wide is how many common prefixes in a row, up to the last one, have held more than narrowRows rows.
 	wide int
 
@@ -102,6 +104,7 @@ func (p *page) make() (*metapb.Answer, error) {
 		p.cutShort(whole, span, from)
 		return a, nil
 	}
+	p.upper = span.Upper
 	it, err := p.r.Iter(from, span.Upper)
 	if err != nil {
 		return nil, err
@@ -166,8 +169,12 @@ const (
 	wideMost   = 2
 )
 
-// past moves on from the first row of a common prefix to the first row that is not below its end.
+// past moves on from the first row of a common prefix to the first row that is not below its end. There is none where the range
+// ends before the prefix does.
 func (p *page) past(it disk.Iter, end []byte) bool {
+	if bytes.Compare(end, p.upper) >= 0 && !mutantListScan {
+		return false
+	}
 	for n := 0; n < narrowRows && p.wide < wideMost || mutantListScan; n++ {
 		if !it.Next() {
 			return false
