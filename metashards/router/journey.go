@@ -56,11 +56,9 @@ var (
 	errWrongRange = errors.New("the range's span has changed")
 )
 
-// run makes attempts until one is answered, or ctx or the time ends.
+// run makes attempts until one is answered or ctx ends, which is bounded.
 func (j *journey) run(ctx context.Context, attempt func(context.Context, Target, uint64) (metapb.Status, error)) error {
 	opt := &j.r.opt
-	ctx, cancel := j.r.bounded(ctx)
-	defer cancel()
 	for {
 		if err := ctx.Err(); err != nil {
 			return j.fail(metashards.KindUnavailable, errors.Join(err, j.last))

@@ -96,6 +96,8 @@ func (r *Router) Apply(ctx context.Context, c *metapb.Command, payload []byte) (
 	if err != nil {
 		return nil, invalid(err)
 	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	return r.journey("apply", c.GetBucket(), key).propose(ctx, c, payload)
 }
 
@@ -169,6 +171,8 @@ func (r *Router) Query(ctx context.Context, q *metapb.Query) (*metapb.Answer, er
 	if q.GetOp() == nil {
 		return nil, &metashards.Error{Op: "query", Kind: metashards.KindInvalid, Err: errors.New("no query")}
 	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	if l := newListing(q); l != nil {
 		return r.list(ctx, l)
 	}
