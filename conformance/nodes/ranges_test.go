@@ -79,7 +79,7 @@ func presplit(t *testing.T, c *harness.Cluster, ranges int) {
 // hardly any is still handed over.
 func leadersRest(t *testing.T, c *harness.Cluster, ranges int) {
 	t.Helper()
-	least := harness.Pick(ranges/5, ranges*3/10)
+	least, most := ranges/5, harness.Pick(ranges, ranges*5/12)
 	for _, s := range c.Nodes {
 		led := map[string]int{}
 		await(t, "leaders that are spread, in the map of "+s.Name, 5*time.Minute, func() bool {
@@ -95,7 +95,7 @@ func leadersRest(t *testing.T, c *harness.Cluster, ranges int) {
 				led[r.Leader.Node]++
 			}
 			for _, s := range c.Nodes {
-				if led[s.Name] < least {
+				if led[s.Name] < least || led[s.Name] > most {
 					return false
 				}
 			}
