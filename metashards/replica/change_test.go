@@ -3,6 +3,7 @@ package replica_test
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -240,6 +241,50 @@ func TestWhoCampaigns(t *testing.T) {
 			if asked != test.campaign {
 				t.Errorf("campaigned: %v", asked)
 			}
+		})
+	}
+}
+
+// TestTurns: the second of three replicas waits for its turn, and no longer where the first is not alive, or has campaigned and
+// can't win since its log is shorter.
+func TestTurns(t *testing.T) {
+	const turn = 5
+	tests := []struct {
+		name    string
+		dead    disk.ID
+		index   uint64 // up to where the first one's log goes, if it campaigns
+		waits   int
+		attempt bool
+	}{
+		{"it waits", 0, 0, turn, false},
+		{"the first is dead", 3, 0, 0, false},
+		{"the last is dead", 4, 0, turn, false},
+		{"the first can't win", 0, 1, 0, true},
+		{"the first may win", 0, 1 << 40, turn, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r, m := founded(t, &metapb.RangeDescriptor{ // the range's id makes the second one the first
+				Id: rangeID, NextReplica: 4, Replicas: []*metapb.Replica{{Id: 3, Disk: 4}, {Id: 2, Disk: 3}, {Id: 1, Disk: 2}},
+			})
+			if test.attempt {
+				r.Step(&transport.Message{Range: rangeID, From: 3, To: 2, Raft: &raftpb.Message{
+					Type: raftpb.MsgPreVote.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(100)),
+					LogTerm: new(uint64(machine.FirstTerm)), Index: new(test.index),
+				}})
+			}
+			for ticks := 0; ticks < 3*turn; ticks++ {
+				r.Tick(&replica.Turns{Ticks: turn, Alive: func(d disk.ID) bool { return d != test.dead }, Left: 1})
+				_, sent := round(t, r, m)
+				if !slices.ContainsFunc(sent, func(s *transport.Message) bool { return s.Raft.GetType() == raftpb.MsgPreVote }) {
+					continue
+				}
+				if ticks != test.waits {
+					t.Errorf("it waited %d ticks, want %d", ticks, test.waits)
+				}
+				return
+			}
+			t.Error("it did not campaign")
 		})
 	}
 }

@@ -60,9 +60,10 @@ type Replica struct {
 	role      raft.StateType
 	lead      uint64
 	ticks     int
-	campaigns bool // still looks for a first leader
-	tries     int  // how often it has campaigned for that
-	inherits  bool // and should be that leader
+	campaigns bool   // still looks for a first leader
+	tries     int    // how often it has campaigned for that
+	passed    uint64 // the replica that campaigned last without being able to win
+	inherits  bool   // and should be that leader
 
 	proposed    []cached  // handed to Raft and not seen in a Ready yet, in order
 	refused     []uint64  // sequences of proposals that Raft did not take after all
@@ -412,7 +413,7 @@ func (r *Replica) turn(alive func(disk.ID) bool) (before, voters int, voter bool
 		case p.Id == r.self:
 			before, voter = voters, true
 			voters++
-		case alive(disk.ID(p.Disk)):
+		case p.Id != r.passed && alive(disk.ID(p.Disk)):
 			voters++
 		}
 	}
@@ -533,8 +534,20 @@ func (r *Replica) Step(m *transport.Message) {
 		return
 	}
 	r.hear(m)
+	r.pass(m.Raft)
 	r.settleInflight(m.Raft)
 	r.guard(func() { _ = r.node.Step(m.Raft) })
+}
+
+// pass notes a candidate that can't win, because it lacks entries that this replica has: others need not wait for it.
+func (r *Replica) pass(m *raftpb.Message) {
+	if m.GetType() != raftpb.MsgPreVote || !r.campaigns || r.lead != 0 {
+		return
+	}
+	term, err := r.store.Term(r.store.last)
+	if err == nil && (m.GetLogTerm() < term || m.GetLogTerm() == term && m.GetIndex() < r.store.last) {
+		r.passed = m.GetFrom()
+	}
 }
 
 // stage takes the payloads off an append and keeps them until Raft has taken its entries. It reports whether all of them

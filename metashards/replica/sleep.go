@@ -63,5 +63,5 @@ func (r *Replica) Orphan() {
 		return
 	}
 	r.guard(func() { _ = r.node.ForgetLeader() })
-	r.campaigns, r.ticks, r.tries = true, 0, 0
+	r.campaigns, r.ticks, r.tries, r.passed = true, 0, 0, 0
 }
