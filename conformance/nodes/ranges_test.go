@@ -50,6 +50,7 @@ func TestManyRanges(t *testing.T) {
 		t.Errorf("%v until each range took a write, want at most %v", took, writesAgain)
 	}
 	restart(t, c, "one of three, the others running", 1)
+	await(t, "a quiet cluster", 5*time.Minute, func() bool { return calm(t, c, 2*time.Second) }) // what was away has caught up
 	c.KillAll()
 	restart(t, c, "all three", 0, 1, 2)
 	took = writeAll(t, c, ranges, "started", 0, 1, 2)
