@@ -33,6 +33,9 @@ func (r *Replica) behind() bool {
 	return r.mach.State().AppliedIndex < min(r.hard.Commit, r.store.last)
 }
 
+// Unapplied reports whether entries are known to be committed, here and hence perhaps elsewhere, that this replica has not applied.
+func (r *Replica) Unapplied() bool { return r.mach.State().AppliedIndex < r.hard.Commit }
+
 // Destroy begins the destruction of a replica, which must not be used any more. least is the least replica id that may
 // come to this disk again. It is an error if this replica's own is not below, or if it has to apply entries first.
 func (r *Replica) Destroy(least uint64) (*Destruction, error) {

@@ -82,6 +82,7 @@ type Cluster struct {
 	faults    bool
 	snapshots int
 	broken    int // crashes amid a pull
+	glances   int // reads from views that were open
 	history   *history
 	failure   error
 }

@@ -59,12 +59,10 @@ func Deposed(opt Options, pause bool) (asked int, err error) {
 			}
 		}
 		n := c.nodes[old]
-		n.mail(n.life, func() {
-			n.core.Read(&store.Read{Range: RangeID, Done: func(v *store.View, err error) {
-				if err == nil {
-					c.atLeast(v, before)
-				}
-			}})
+		n.read(RangeID, func(v *store.View, err error) {
+			if err == nil {
+				c.atLeast(v, before)
+			}
 		})
 		c.after(c.between(0, 20*time.Millisecond), -1, "read", read)
 	}

@@ -21,6 +21,8 @@ type Outcome struct {
 	// Wrong is how often a row went wrong, and Remade how often a replica was remade because it differed.
 	Wrong  int
 	Remade uint64
+	// Glances is how many reads were answered from views that stores had left open.
+	Glances int
 	// Snapshots is how many Raft messages with a snapshot were sent.
 	Snapshots int
 	// Broken is how many crashes came amid the pulls of a snapshot or a payload.
@@ -67,6 +69,7 @@ func Run(opt Options) (out Outcome, err error) {
 	for _, m := range c.movers {
 		out.Moves.Add(m.moves)
 	}
+	out.Glances = c.glances
 	for _, n := range c.nodes {
 		out.Remade += n.remade + n.core.Status().Remade
 	}

@@ -62,6 +62,7 @@ func histories(t *testing.T, n uint64, options func(seed uint64) simtest.Options
 		sum.Rotten += out.Rotten
 		sum.Wrong += out.Wrong
 		sum.Remade += out.Remade
+		sum.Glances += out.Glances
 		sum.Snapshots += out.Snapshots
 		sum.Broken += out.Broken
 		sum.Duration += out.Duration
@@ -162,7 +163,7 @@ func TestStraight(t *testing.T) {
 // It is the test that catches the mutant ackbeforequorum.
 func TestHistories(t *testing.T) {
 	sum := histories(t, seeds(t, 150), faulty)
-	if sum.Crashes == 0 || sum.Cuts == 0 || sum.Pauses == 0 || sum.Snapshots == 0 || sum.Broken == 0 {
+	if sum.Crashes == 0 || sum.Cuts == 0 || sum.Pauses == 0 || sum.Snapshots == 0 || sum.Broken == 0 || sum.Glances == 0 {
 		t.Errorf("faults did not happen: %+v", sum)
 	}
 	if sum.Unknown > sum.Acked/10 {

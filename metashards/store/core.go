@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/contender/contender/disk"
@@ -35,11 +36,12 @@ type Core struct {
 	parents  []*member          // that were split, since the last append
 	owners   owners
 	table    *promise.Table
-	told     Status  // last
-	stirred  bool    // something has changed since
-	current  *shared // snapshot, while nothing has changed since
-	beats    int     // ticks until the next
-	ticks    int     // so far
+	told     Status   // last
+	stirred  bool     // something has changed since
+	opens    sync.Map // of *open, by range; it is changed by the core alone
+	current  *shared  // snapshot, while nothing has changed since
+	beats    int      // ticks until the next
+	ticks    int      // so far
 	turns    replica.Turns
 	counts   int // ranges in which buckets are being counted
 	clocks   clocks
@@ -136,7 +138,7 @@ func (c *Core) env() replica.Env {
 	return replica.Env{
 		Context: c.opt.Context, Disk: c.opt.Disk.ID(), Log: c.opt.Disk.Log(), State: c.opt.Disk.State(),
 		Logger: c.opt.Logger, Proposer: c.opt.Proposer, Snapshots: c.snapshots, Options: c.opt.Replica,
-		LetGo: c.table.Release,
+		LetGo: c.letGo,
 	}
 }
 
@@ -359,6 +361,7 @@ func (c *Core) Stop(cause error) {
 		c.opt.Logger.Error("the store of a disk ends", "disk", c.opt.Disk.ID(), "error", cause)
 	}
 	for _, m := range c.members {
+		m.shut()
 		m.refusePending(Closed, cause)
 		m.refuseReads(Closed, cause)
 		m.dismiss(Closed, Indeterminate, cause)

@@ -52,6 +52,9 @@ func (c *Core) collect(m *member) {
 	if c.check(m) {
 		return
 	}
+	if m.replica.Unapplied() && !mutantOpenKept {
+		m.shut()
+	}
 	m.noteLeadership()
 	m.lead()
 	m.refuseUnproposed(m.replica.Refused())
@@ -69,6 +72,7 @@ func (c *Core) check(m *member) bool {
 	m.refusePending(Unavailable, err)
 	m.refuseReads(Unavailable, err)
 	m.dismiss(Unavailable, Indeterminate, err)
+	m.shut()
 	m.term = 0
 	if disk.Is(err, disk.KindFenced) || disk.Is(err, disk.KindClosed) {
 		c.Stop(err)
@@ -95,6 +99,7 @@ func (c *Core) appendFailed(err error) {
 	c.full, c.ballots = true, nil
 	for _, m := range c.active {
 		m.replica.Fail(err)
+		m.shut()
 		c.farewell(m)
 		m.replica, m.rest = nil, c.opt.RetryTicks
 		c.watch(m)

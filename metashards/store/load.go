@@ -82,6 +82,7 @@ func (c *Core) weigh() {
 		return
 	}
 	for _, m := range c.members {
+		m.countGlances()
 		if m.replica == nil || m.load.requests == 0 && m.load.rate == 0 {
 			continue
 		}

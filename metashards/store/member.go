@@ -42,6 +42,7 @@ type member struct {
 	lulled  lullaby                 // by which the leader went to sleep
 	shown   *metapb.RangeDescriptor // what the promises know of the members, as leader
 
+	open     *open // the view that others read; nil: none
 	compared compared
 	remade   remaking
 	yielded  int // ticks in which it would campaign, and lets others go first
@@ -161,6 +162,7 @@ func (m *member) noteLeadership() {
 	if term == m.term {
 		return
 	}
+	m.shut()
 	m.core.table.Release(m.rangeID, m.term)
 	m.dismiss(NotLeader, Indeterminate, nil)
 	m.term, m.shown = term, nil

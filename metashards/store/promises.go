@@ -121,6 +121,7 @@ func (m *member) lead() {
 	}
 	d := m.replica.Machine().Descriptor()
 	if m.replica.Changing() {
+		m.shut()
 		members := promise.Members{} // in no half, but all are to be told if the leader lets go
 		for _, r := range d.Replicas {
 			members.Others = append(members.Others, disk.ID(r.Disk))
@@ -159,7 +160,7 @@ func membersOf(d *metapb.RangeDescriptor) promise.Members {
 // readUnderLease answers the reads at once if the range's lease holds, and reports whether it did. The view is made first: a
 // process that was paused in between must not answer with what was true before.
 func (m *member) readUnderLease() bool {
-	if m.core.opt.ReadByIndex || !m.leased() {
+	if m.core.opt.ReadByIndex || m.replica.Unapplied() || !m.leased() {
 		return false
 	}
 	reads := m.reads
@@ -169,6 +170,7 @@ func (m *member) readUnderLease() bool {
 		return false
 	}
 	m.reads = nil
+	m.openUp(snapshot)
 	m.show(reads, snapshot)
 	return true
 }

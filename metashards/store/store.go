@@ -279,6 +279,9 @@ func (r *reading) leave() *View {
 // Query answers a query on a range that this store leads, linearizably. The work is done by the caller's goroutine. The
 // error is a *Refusal, or what reading the rows gave.
 func (s *Store) Query(ctx context.Context, rangeID uint64, q *metapb.Query) (*metapb.Answer, error) {
+	if v, ok := s.core.Glance(rangeID); ok {
+		return s.answer(ctx, rangeID, v, q)
+	}
 	r := &reading{done: make(chan struct{})}
 	if open, taken := s.box.read(&Read{Range: rangeID, Bucket: q.GetBucket(), Key: q.GetKey(), Done: r.finish}); !taken {
 		return nil, refusal(open, rangeID)
@@ -294,8 +297,13 @@ func (s *Store) Query(ctx context.Context, rangeID uint64, q *metapb.Query) (*me
 	if r.err != nil {
 		return nil, r.err
 	}
-	a, err := r.view.Answer(ctx, q)
-	if e := r.view.Close(); err == nil {
+	return s.answer(ctx, rangeID, r.view, q)
+}
+
+// answer answers a query from a view, and closes it.
+func (s *Store) answer(ctx context.Context, rangeID uint64, v *View, q *metapb.Query) (*metapb.Answer, error) {
+	a, err := v.Answer(ctx, q)
+	if e := v.Close(); err == nil {
 		err = e
 	}
 	if err == nil && a.GetRange() != nil {

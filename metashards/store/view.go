@@ -48,6 +48,19 @@ func (c *Core) unshare() {
 	c.current = nil
 }
 
+// enter adds a user, unless the snapshot was closed. It is safe for concurrent use.
+func (s *shared) enter() bool {
+	for {
+		n := s.users.Load()
+		if n <= 0 {
+			return false
+		}
+		if s.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 // leave takes so many users off, and closes the snapshot with the last one.
 func (s *shared) leave(users int) error {
 	if s.users.Add(int32(-users)) > 0 {

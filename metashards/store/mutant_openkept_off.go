@@ -1,0 +1,5 @@
+//go:build !mutant_openkept
+
+package store
+
+const mutantOpenKept = false

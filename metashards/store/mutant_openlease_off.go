@@ -1,0 +1,5 @@
+//go:build !mutant_openlease
+
+package store
+
+const mutantOpenLease = false
