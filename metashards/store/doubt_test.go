@@ -69,7 +69,7 @@ func TestDeposedLeaderIsPromisedNothing(t *testing.T) {
 		g.mustPut("z", 2, []byte("w"))
 		g.await(third, "following", func(s replica.Status) bool { return s.Leader == id(next) })
 		all[third].Receive(beat)
-		time.Sleep(time.Second) // virtual
+		synctest.Wait()
 		answer := all[old].last(id(third), raftpb.MsgAppResp)
 		if answer == nil || answer.Raft.GetTerm() <= beat.Raft.GetTerm() {
 			t.Fatalf("the deposed leader got %v", answer)

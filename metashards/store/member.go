@@ -279,10 +279,16 @@ func (m *member) release() {
 
 // show answers reads with a view of now.
 func (m *member) show(reads []*Read, snapshot *shared) {
-	mach := m.replica.Machine()
 	for _, q := range reads {
-		q.Done(&View{core: m.core, machine: mach, descriptor: mach.Descriptor(), snapshot: snapshot, moment: mach.Moment()}, nil)
+		v := m.view(snapshot)
+		q.Done(&v, nil)
 	}
+}
+
+// view returns a view of now, which a snapshot shows.
+func (m *member) view(snapshot *shared) View {
+	mach := m.replica.Machine()
+	return View{core: m.core, machine: mach, descriptor: mach.Descriptor(), snapshot: snapshot, moment: mach.Moment()}
 }
 
 // refuseUnproposed answers proposals that Raft did not take although it had said so.

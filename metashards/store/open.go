@@ -4,9 +4,6 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-
-	"github.com/contender/contender/metashards/machine"
-	"github.com/contender/contender/metashards/metapb"
 )
 
 // Most reads of a range that is led here need not go through the core: it leaves its last view open, for anybody to read, with
@@ -28,12 +25,9 @@ const glanceEach = 16
 
 // open is a view that is open.
 type open struct {
-	machine    *machine.Machine
-	descriptor *metapb.RangeDescriptor
-	snapshot   *shared
-	moment     machine.Moment
-	until      time.Duration // on the boot clock: before, nobody else leads
-	reads      atomic.Uint32 // since they were counted
+	view  View          // each reader gets a copy
+	until time.Duration // on the boot clock: before, nobody else leads
+	reads atomic.Uint32 // since they were counted
 }
 
 // Glance returns a view of a range that holds everything acknowledged before, as Read does, without the core; false where that is
@@ -44,29 +38,26 @@ func (c *Core) Glance(rangeID uint64) (*View, bool) {
 		return nil, false
 	}
 	o := x.(*open)
-	if o.reads.Add(1)%glanceEach == 0 || !o.snapshot.enter() {
+	if o.reads.Add(1)%glanceEach == 0 || !o.view.snapshot.enter() {
 		return nil, false
 	}
 	if now, ok := c.opens.Load(rangeID); !ok || now != x || c.opt.BootClock() >= o.until && !mutantOpenLease {
-		_ = o.snapshot.leave(1) // nothing was read from it
+		_ = o.view.snapshot.leave(1) // nothing was read from it
 		return nil, false
 	}
-	return &View{core: c, machine: o.machine, descriptor: o.descriptor, snapshot: o.snapshot, moment: o.moment}, true
+	v := o.view
+	return &v, true
 }
 
 // openUp leaves a view of now open. The lease holds.
 func (m *member) openUp(snapshot *shared) {
 	until := m.core.table.Until(m.rangeID, m.term)
-	if m.open != nil && m.open.snapshot == snapshot && m.open.until == until {
+	if m.open != nil && m.open.view.snapshot == snapshot && m.open.until == until {
 		m.countGlances()
 		return
 	}
 	m.shut()
-	mach := m.replica.Machine()
-	o := &open{
-		machine: mach, descriptor: mach.Descriptor(), snapshot: snapshot, moment: mach.Moment(),
-		until: until,
-	}
+	o := &open{view: m.view(snapshot), until: until}
 	if mutantLease {
 		o.until = math.MaxInt64
 	}

@@ -305,7 +305,7 @@ func (c *Core) tickOne(m *member, now time.Duration) bool {
 
 // hear wakes the member, but for what the followers of a sleeping leader say.
 func (m *member) hear(msg *transport.Message) {
-	if m.ofLeader(msg) || mutantBusyDoubt {
+	if m.ofLeader(msg) {
 		m.unheard = 0
 	}
 	switch t := msg.Raft.GetType(); {

@@ -29,11 +29,17 @@ type shared struct {
 // costs as much as to read a row.
 func (c *Core) share(views int) *shared {
 	if c.current == nil {
-		c.current = &shared{Snapshot: c.opt.Disk.State().Snapshot()}
-		c.current.users.Store(1) // the core
+		c.current = c.snapshot() // its first user is the core
 	}
 	c.current.users.Add(int32(views))
 	return c.current
+}
+
+// snapshot takes a snapshot of now for one user. It is safe for concurrent use.
+func (c *Core) snapshot() *shared {
+	s := &shared{Snapshot: c.opt.Disk.State().Snapshot()}
+	s.users.Store(1)
+	return s
 }
 
 // unshare has the next views see what has changed. It is called wherever rows of this store that views read may have changed, and
@@ -128,7 +134,6 @@ func (v *View) answer(q *metapb.Query) (*metapb.Answer, error) {
 // renew takes a view of now.
 func (v *View) renew() error {
 	err := v.snapshot.leave(1)
-	v.snapshot, v.renewed = &shared{Snapshot: v.core.opt.Disk.State().Snapshot()}, true
-	v.snapshot.users.Store(1)
+	v.snapshot, v.renewed = v.core.snapshot(), true
 	return err
 }
