@@ -20,6 +20,7 @@ type compared struct {
 	sums    []sumOf
 	differ  []disk.ID // whose rows are not those of most, or not the leader's where no most agree; until they are found to be
 	again   bool      // it is asked for, or a replica is being remade
+	asked   []disk.ID // whose replicas asked, and were not told yet that they are right
 	wait    int       // ticks after which it comes again while replicas differ, 0: as always
 
 	ordered   disk.ID // whose replica was last to be remade
@@ -128,6 +129,7 @@ func (c *Core) takeSum(m *member, from disk.ID, s *transport.Sum) {
 	}
 	c.note(m, d, truth, agreed)
 	if agreed {
+		c.acquit(m, truth)
 		c.remake(m, d, truth)
 	}
 }

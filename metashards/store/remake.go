@@ -19,6 +19,8 @@ import (
 //  3. The leader, once it has applied that, sends a snapshot (Anew). The replica installs it as any other, in one step.
 //  4. It has the leader compare again (RemakeCompare).
 //
+// A replica that believes that it differs asks for a comparison from time to time. If it does not, the leader says so (RemakeSound).
+//
 // Each message may be lost: the replica goes on as it was after a while, and a later comparison begins anew. One replica of a
 // range is remade at a time; one that differs again soon waits longer each time, and the alarm stays.
 
@@ -118,8 +120,11 @@ func (c *Core) confess(m *member) {
 	if m.term > 0 {
 		if x.odd && len(m.compared.sums) > 0 {
 			c.handToSound(m)
-		} else {
-			m.compared.again, x.ask = true, 0
+			return
+		}
+		m.compared.again, x.ask = true, 0
+		if x.odd { // for when it does not lead any more once the sums are there
+			x.ask = c.ticks + remakePause
 		}
 		return
 	}
@@ -152,8 +157,27 @@ func (c *Core) receiveRemake(m *member, from disk.ID, r *transport.Remake) {
 			c.sendAnew(m, from, r.Last)
 		}
 	case transport.RemakeCompare:
-		if m.term > 0 {
-			m.compared.again = true
+		if x := &m.compared; m.term > 0 {
+			x.again = true
+			if !slices.Contains(x.asked, from) && len(x.asked) < sumsMost {
+				x.asked = append(x.asked, from)
+			}
+		}
+	case transport.RemakeSound:
+		if x := &m.remade; from == m.replica.LeaderDisk() && x.held == 0 {
+			x.odd, x.ask = false, 0
+			c.stir(m)
+		}
+	}
+}
+
+// acquit tells replicas that asked and hold what most hold that they do: one that was told to differ may believe so still.
+func (c *Core) acquit(m *member, truth uint64) {
+	x := &m.compared
+	for _, o := range x.sums {
+		if i := slices.Index(x.asked, o.disk); i >= 0 && o.sum == truth && !mutantNoAcquittal {
+			x.asked = slices.Delete(x.asked, i, i+1)
+			c.tellRemake(m, o.disk, transport.Remake{Step: transport.RemakeSound})
 		}
 	}
 }

@@ -311,6 +311,33 @@ func TestDiffersAgain(t *testing.T) {
 	})
 }
 
+// TestReplicaThatIsRightAgain: a replica that was told to differ, and holds again what most hold without having been remade,
+// is told so: the alarm ends. It catches the mutant noacquittal.
+func TestReplicaThatIsRightAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := new(filter)
+		g := newGroup(t, 3, func(c *store.Config) {
+			comparing(c)
+			if f.Sender == nil {
+				f.Sender = c.Sender
+			}
+			c.Sender = f
+		})
+		defer g.close()
+		g.mustPut("k", 1, []byte("v"))
+		bad, row := (g.leader()+1)%3, keys.KeyRow(keys.Current, 3, []byte("k7x"))
+		f.hold(func(m *transport.Message) bool { return m.Anew })
+		g.damage(bad, row, []byte{})
+		g.mustPut("more", 1, nil)
+		g.until("knows that it differs", time.Minute, func() bool { return g.stores[bad].Status().Differing > 0 })
+		g.spoil(bad, row, nil)
+		g.until("the alarm ends", 3*time.Minute, func() bool { return g.differing() == 0 })
+		if n := g.stores[bad].Status().Remade; n != 0 {
+			t.Errorf("remade %d times", n)
+		}
+	})
+}
+
 // TestDifferingReplicaKeepsItsLog: the third replica is away while the one that differs is remade, and comes back before that
 // is over; what was acknowledged before and meanwhile is there when the leader goes afterwards.
 func TestDifferingReplicaKeepsItsLog(t *testing.T) {

@@ -57,6 +57,8 @@ const (
 	RemakeReady
 	// RemakeCompare, of a replica that differs, or did: the leader is to compare.
 	RemakeCompare
+	// RemakeSound, of the leader: the replica, which asked by RemakeCompare, holds what most hold.
+	RemakeSound
 )
 
 // Bytes returns about how much memory the message holds.

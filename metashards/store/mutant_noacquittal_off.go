@@ -1,0 +1,5 @@
+//go:build !mutant_noacquittal
+
+package store
+
+const mutantNoAcquittal = false
