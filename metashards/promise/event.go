@@ -14,8 +14,8 @@ const (
 	Restarted
 	// Released: the leader on the peer has let go of the groups. They do as with Silent.
 	Released
-	// Back: the peer promises again, perhaps in another life. The groups are led here, it is a member of them, and must
-	// acknowledge their term before its promise counts: they wake.
+	// Back: the peer promises again, perhaps in another life. The groups are led here and it is a member of them. It may have missed
+	// what came meanwhile, and its promise may not count before it acknowledges their term: they wake, as far as that is so.
 	Back
 	// Lost: the groups are led here, and as the peer's promise has run out a majority is missing. They wake, so that
 	// Raft decides whether they still lead.

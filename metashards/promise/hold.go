@@ -78,7 +78,9 @@ func (t *Table) Hear(a Answer) {
 	if !back || now >= p.held {
 		return
 	}
-	if groups := t.pick(func(g *group) bool { return g.led != 0 && g.members.has(p.id) && !g.counts(p) }); len(groups) > 0 {
+	if groups := t.pick(func(g *group) bool {
+		return g.led != 0 && g.members.has(p.id) && (!mutantBackQuiet || !g.counts(p))
+	}); len(groups) > 0 {
 		t.events = append(t.events, Event{Back, p.id, groups})
 	}
 }

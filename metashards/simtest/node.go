@@ -99,9 +99,12 @@ func (n *node) wake() {
 	n.later(n.life, n.c.between(0, 50*time.Microsecond), "work", n.run)
 }
 
-// run takes the mail and does one round.
+// run takes the mail and does one round, one after the other: what comes amid a sync waits for its end.
 func (n *node) run() {
 	n.work = false
+	if n.busy {
+		return
+	}
 	inbox := n.inbox
 	n.inbox = nil
 	for _, fn := range inbox {
@@ -175,6 +178,9 @@ func (s sender) Send(m *transport.Message) {
 func (s sender) judge(m *transport.Message) {
 	if m.Raft.GetType() == raftpb.MsgPreVote || m.Raft.GetType() == raftpb.MsgPreVoteResp || m.Raft.GetReject() {
 		return
+	}
+	if m.Raft.GetType() == raftpb.MsgReadIndex {
+		return // it promises nothing, and may be passed on to the leader in the name of who asked
 	}
 	if v := s.c.moverOf(m.Range); v != nil && m.Raft.GetFrom() <= v.destroyed[s.id] {
 		s.c.fail("store %d speaks for replica %d of range %d, which was destroyed: %v", s.n, m.Raft.GetFrom(), m.Range, m.Raft)

@@ -53,7 +53,7 @@ func (c *Core) beat() {
 func (c *Core) happened(e promise.Event) {
 	for _, id := range e.Groups {
 		m := c.byRange[id]
-		if m == nil || m.replica == nil {
+		if m == nil || m.replica == nil || e.Kind == promise.Back && c.sleepsWell(m) {
 			continue
 		}
 		m.awake()
@@ -63,6 +63,11 @@ func (c *Core) happened(e promise.Event) {
 		}
 		c.touch(m)
 	}
+}
+
+// sleepsWell reports whether a leader sleeps that all members follow, those that were gone when it went to sleep among them.
+func (c *Core) sleepsWell(m *member) bool {
+	return m.asleep && c.table.Settled(m.rangeID, m.term) && m.replica.Idle(func(disk.ID) bool { return false })
 }
 
 // receiveBeat takes in a beat.

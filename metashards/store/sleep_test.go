@@ -6,6 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/contender/contender/metashards/replica"
 	"github.com/contender/contender/metashards/store"
 	"github.com/contender/contender/metashards/transport"
 )
@@ -62,5 +65,44 @@ func TestLostLullaby(t *testing.T) {
 		}
 		g.mustPut("z", 2, []byte("w"))
 		g.mustGet("z", []byte("w"))
+	})
+}
+
+// TestReturningFollowerIsCaughtUp catches the mutant backquiet: a follower that could not be heard when its leader went to
+// sleep, and has missed an entry, gets it when it is heard again, though nobody asks for anything.
+func TestReturningFollowerIsCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := new(filter)
+		g := newGroup(t, 3, func(c *store.Config) {
+			if f.Sender == nil {
+				f.Sender = c.Sender
+			}
+			c.Sender = f
+		})
+		defer g.close()
+		g.mustPut("z", 1, []byte("v"))
+		time.Sleep(10 * time.Second) // virtual
+		leader := g.leader()
+		bad, lead := g.disks[(leader+1)%3].ID(), g.disks[leader].ID()
+		var beats atomic.Int64
+		f.hold(func(m *transport.Message) bool { // it hears that it has a leader, and no more
+			if m.From == lead && m.Raft.GetType() == raftpb.MsgHeartbeat {
+				beats.Add(1)
+			}
+			return m.From == bad || m.To == bad && len(m.Raft.GetEntries()) > 0
+		})
+		time.Sleep(10 * time.Second) // virtual
+		g.mustPut("z", 2, []byte("w"))
+		time.Sleep(10 * time.Second) // virtual
+		before := beats.Load()
+		time.Sleep(10 * time.Second) // virtual
+		if n := beats.Load() - before; n > 0 {
+			t.Fatalf("the leader does not sleep: %d heartbeats", n)
+		}
+		f.mu.Lock()
+		f.keep, f.kept = nil, nil
+		f.mu.Unlock()
+		want := g.applied(leader)
+		g.await((leader+1)%3, "caught up", func(s replica.Status) bool { return s.Applied >= want })
 	})
 }

@@ -1,0 +1,5 @@
+//go:build !mutant_backquiet
+
+package promise
+
+const mutantBackQuiet = false
