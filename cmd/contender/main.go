@@ -18,6 +18,7 @@ var version = "dev"
 // verbs is the command line; each field is a verb with a Run method.
 type verbs struct {
 	Server  serverVerb  `cmd:"" help:"Run a server on the given folders."`
+	Gateway gatewayVerb `cmd:"" help:"Run an S3 front-end alone, without a disk, for a cluster."`
 	Status  statusVerb  `cmd:"" help:"Show how the cluster is and how many failures it survives now."`
 	Token   tokenVerb   `cmd:"" help:"Make a token with which a new node joins the cluster."`
 	Range   rangeVerb   `cmd:"" help:"List, split and move the ranges of the metadata."`

@@ -53,6 +53,11 @@ func (v *serverVerb) Run(ctx context.Context) error {
 		DeleteDelay: v.DeleteDelay, SegmentBytes: v.SegmentBytes, CapacityBytes: v.Capacity,
 		DrainTimeout: v.DrainTimeout, RangeBytes: v.RangeMaxBytes, RangeRate: v.RangeMaxRate, ReadByIndex: v.Reads == "index",
 	}
+	return runNode(ctx, cfg, log)
+}
+
+// runNode starts a node and returns when it has drained after a signal.
+func runNode(ctx context.Context, cfg node.Config, log *slog.Logger) error {
 	if err := readSecrets(&cfg, os.Getenv); err != nil {
 		return err
 	}
@@ -94,7 +99,11 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 // greet tells a new user how to go on: the endpoint, where the keys are, and lines to paste.
 func greet(w io.Writer, g node.Greeting) {
 	fmt.Fprintf(w, "Contender %s, cluster %s\n\n", version, g.Cluster)
-	fmt.Fprintf(w, "  S3 endpoint  %s   (region %s)\n  console      %s\n  peer         %s\n\n", g.S3URL, g.Region, g.ConsoleURL, g.Peer)
+	fmt.Fprintf(w, "  S3 endpoint  %s   (region %s)\n", g.S3URL, g.Region)
+	if g.Peer != "" { // not a front-end
+		fmt.Fprintf(w, "  console      %s\n  peer         %s\n", g.ConsoleURL, g.Peer)
+	}
+	fmt.Fprintln(w)
 	switch {
 	case g.AccessKey == "" && !g.FromEnvironment:
 		fmt.Fprintln(w, "Root keys: the cluster's; the node that founded it has them in root-credentials.")

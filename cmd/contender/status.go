@@ -152,7 +152,8 @@ func printStatus(w io.Writer, body []byte) error {
 				Capacity        int64 `json:"capacity_bytes"`
 			}
 		}
-		Ranges struct {
+		FrontEnds []struct{ Name, S3 string } `json:"front_ends"`
+		Ranges    struct {
 			Count           int
 			UnderReplicated int `json:"under_replicated"`
 			Differing       int
@@ -188,6 +189,9 @@ func printStatus(w io.Writer, body []byte) error {
 		for _, d := range n.Disks {
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s of %s\n", d.Path, d.State, d.ID, sizeText(d.Used), sizeText(d.Capacity))
 		}
+	}
+	for _, f := range s.FrontEnds {
+		fmt.Fprintf(t, "front-end %s\tup\t%s\t\n", f.Name, f.S3)
 	}
 	return t.Flush()
 }

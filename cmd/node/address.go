@@ -11,9 +11,13 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 )
 
-// advertise returns the host that other nodes reach this one by.
+// advertise returns the host that other nodes reach this one by; of a front-end, clients.
 func (n *Node) advertise() string {
-	return advertiseHost(n.cfg.Advertise, n.cfg.Peer, n.cfg.Join, n.env.Route, net.InterfaceAddrs)
+	listen := n.cfg.Peer
+	if n.cfg.FrontEnd {
+		listen = n.cfg.Listen
+	}
+	return advertiseHost(n.cfg.Advertise, listen, n.cfg.Join, n.env.Route, net.InterfaceAddrs)
 }
 
 // advertiseHost returns the host that other nodes reach a node by: what the operator said; else the host of the peer
@@ -90,8 +94,8 @@ type ports struct{ S3, Console, Peer int }
 
 // listen opens the listeners.
 func (n *Node) listen(earlier ports) (err error) {
-	if n.s3, err = n.env.Listen("tcp", withPort(n.cfg.Listen, earlier.S3)); err != nil {
-		return fmt.Errorf("listen for S3: %w", err)
+	if err := n.listenS3(earlier.S3); err != nil {
+		return err
 	}
 	if n.console, err = n.env.Listen("tcp", withPort(n.cfg.Console, earlier.Console)); err != nil {
 		return fmt.Errorf("listen for the console: %w", err)
@@ -100,6 +104,13 @@ func (n *Node) listen(earlier ports) (err error) {
 		return fmt.Errorf("listen for other nodes: %w", err)
 	}
 	return n.savePorts(n.ports())
+}
+
+func (n *Node) listenS3(earlier int) (err error) {
+	if n.s3, err = n.env.Listen("tcp", withPort(n.cfg.Listen, earlier)); err != nil {
+		return fmt.Errorf("listen for S3: %w", err)
+	}
+	return nil
 }
 
 // ports returns the ports that are listened on.
@@ -137,9 +148,14 @@ func (n *Node) savePorts(p ports) error {
 	return nil
 }
 
+// s3Address is where clients on other machines find this node.
+func (n *Node) s3Address() string {
+	return net.JoinHostPort(n.advertise(), strconv.Itoa(portOf(n.s3.Addr())))
+}
+
 // setAddresses fills in how others reach this node.
 func (n *Node) setAddresses(c *clustermap.Node) {
 	host := n.advertise()
-	c.S3 = net.JoinHostPort(host, strconv.Itoa(portOf(n.s3.Addr())))
+	c.S3 = n.s3Address()
 	c.Peer = net.JoinHostPort(host, strconv.Itoa(portOf(n.peer.Addr())))
 }

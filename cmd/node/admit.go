@@ -23,6 +23,8 @@ type wishes struct {
 	Peer string `json:"peer"`
 	Site string `json:"site,omitempty"`
 	Rack string `json:"rack,omitempty"`
+	// FrontEnd: it has no disk and no peer service, and the map does not list it.
+	FrontEnd bool `json:"front_end,omitempty"`
 }
 
 // welcome is what a joiner is given besides its certificate, in JSON. The root key it reads itself, as a member.
@@ -35,7 +37,7 @@ const nameBytesMax = 255
 
 func (w *wishes) check() error {
 	for what, s := range map[string]string{"name": w.Name, "S3 address": w.S3, "peer address": w.Peer} {
-		if s == "" {
+		if s == "" && (what != "peer address" || !w.FrontEnd) {
 			return fmt.Errorf("no %s", what)
 		}
 	}
@@ -55,7 +57,7 @@ func (n *Node) joinOptions(limit *trust.JoinLimit) trust.ServeOptions {
 	}
 }
 
-// admit makes a joiner that has proven that it knows the secret, or a token, a node of the cluster.
+// admit makes a joiner that has proven that it knows the secret, or a token, a node of the cluster, or one of its front-ends.
 func (n *Node) admit(ctx context.Context, a trust.Admission) ([]byte, error) {
 	var w wishes
 	if err := json.Unmarshal(a.Wishes, &w); err != nil {
@@ -72,7 +74,12 @@ func (n *Node) admit(ctx context.Context, a trust.Admission) ([]byte, error) {
 	joiner := clustermap.Node{
 		ID: clustermap.NodeID(a.Node), Name: w.Name, S3: w.S3, Peer: w.Peer, Site: w.Site, Rack: w.Rack, Key: bytes.Clone(a.Public),
 	}
-	if err := n.changeMap(ctx, func(m *clustermap.Map) (bool, error) { return putNode(m, joiner) }); err != nil {
+	if err := n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
+		if w.FrontEnd {
+			return false, notOfNode(m, joiner.ID)
+		}
+		return putNode(m, joiner)
+	}); err != nil {
 		return nil, err
 	}
 	m, err := n.topology.Map().Marshal()
@@ -103,6 +110,14 @@ func putNode(m *clustermap.Map, x clustermap.Node) (changed bool, err error) {
 	same := k.Name == x.Name && k.S3 == x.S3 && k.Peer == x.Peer && k.Site == x.Site && k.Rack == x.Rack && bytes.Equal(k.Key, x.Key)
 	m.Nodes[i] = x
 	return !same, nil
+}
+
+// notOfNode refuses a front-end that asks to be known by the id of a node.
+func notOfNode(m *clustermap.Map, id clustermap.NodeID) error {
+	if m.Node(id) != nil {
+		return &trust.Refusal{Kind: trust.KindRefused, Reason: fmt.Sprintf("%s is the id of a node", id)}
+	}
+	return nil
 }
 
 // tokenUse is the system record of a join token: what package trust keeps of it, and who has used it.

@@ -29,6 +29,10 @@ const (
 
 // Config is what an operator decides of a node. Addresses are host:port as net.Listen takes them.
 type Config struct {
+	// FrontEnd: S3 alone, for the cluster that is joined anew at each start; no disk, no replica. Dirs, Init, Peer, Console and
+	// all that concerns disks mean nothing then, and the region is the cluster's.
+	FrontEnd bool
+
 	Dirs []string // folders, one a disk; at least one
 	Init bool     // found a cluster if every folder is empty or absent
 	Join []string // peer addresses; with them nothing is founded
@@ -67,6 +71,15 @@ const (
 )
 
 func (c *Config) validate() error {
+	if err := c.validateCommon(); err != nil {
+		return err
+	}
+	if c.FrontEnd {
+		if len(c.Join) == 0 {
+			return errors.New("a front-end needs --join with the HOST:PORT of a node's peer service")
+		}
+		return addresses(c.Listen)
+	}
 	if len(c.Dirs) == 0 {
 		return errors.New("no folder given: a server needs at least one DIR")
 	}
@@ -76,17 +89,6 @@ func (c *Config) validate() error {
 			return fmt.Errorf("folder %q is given twice or empty", d)
 		}
 		seen[d] = true
-	}
-	if (c.AccessKey == "") != (c.SecretKey == "") {
-		return errors.New("CONTENDER_ACCESS_KEY and CONTENDER_SECRET_KEY go together: one of them is missing")
-	}
-	if c.AccessKey != "" && (len(c.AccessKey) < accessKeyMin || len(c.AccessKey) > keyMax || len(c.SecretKey) < secretKeyMin || len(c.SecretKey) > keyMax) {
-		return fmt.Errorf("root keys: the access key needs %d to %d bytes, the secret key %d to %d", accessKeyMin, keyMax, secretKeyMin, keyMax)
-	}
-	for _, a := range c.Join {
-		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
-			return fmt.Errorf("--join %q: want the HOST:PORT of a node's peer service", a)
-		}
 	}
 	if c.RangeBytes == 0 {
 		c.RangeBytes = RangeBytesDefault
@@ -103,12 +105,32 @@ func (c *Config) validate() error {
 	if c.Region == "" {
 		return errors.New("the region must not be empty")
 	}
+	return addresses(c.Listen, c.Peer, c.Console)
+}
+
+// validateCommon judges what a front-end has, too.
+func (c *Config) validateCommon() error {
+	if (c.AccessKey == "") != (c.SecretKey == "") {
+		return errors.New("CONTENDER_ACCESS_KEY and CONTENDER_SECRET_KEY go together: one of them is missing")
+	}
+	if c.AccessKey != "" && (len(c.AccessKey) < accessKeyMin || len(c.AccessKey) > keyMax || len(c.SecretKey) < secretKeyMin || len(c.SecretKey) > keyMax) {
+		return fmt.Errorf("root keys: the access key needs %d to %d bytes, the secret key %d to %d", accessKeyMin, keyMax, secretKeyMin, keyMax)
+	}
+	for _, a := range c.Join {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			return fmt.Errorf("--join %q: want the HOST:PORT of a node's peer service", a)
+		}
+	}
 	switch c.Metrics {
 	case MetricsLocal, MetricsOpen, MetricsSigned:
-	default:
-		return fmt.Errorf("metrics access %q: want local, open or signed", c.Metrics)
+		return nil
 	}
-	for _, a := range []string{c.Listen, c.Peer, c.Console} {
+	return fmt.Errorf("metrics access %q: want local, open or signed", c.Metrics)
+}
+
+// addresses judges what is to be listened on.
+func addresses(list ...string) error {
+	for _, a := range list {
 		if _, _, err := net.SplitHostPort(a); err != nil {
 			return fmt.Errorf("address %q: %w", a, err)
 		}

@@ -28,6 +28,11 @@ func TestConfigIsChecked(t *testing.T) {
 		{"joining", func(c *Config) { c.Join = []string{"other"} }, "--join"},
 		{"no region", func(c *Config) { c.Region = "" }, "region"},
 		{"unknown metrics access", func(c *Config) { c.Metrics = "all" }, "local, open or signed"},
+		{"a front-end", func(c *Config) {
+			*c = Config{FrontEnd: true, Join: []string{"h:1"}, Listen: ":0", Metrics: MetricsLocal}
+		}, ""},
+		{"a front-end that joins nobody", func(c *Config) { c.FrontEnd, c.Dirs = true, nil }, "--join"},
+		{"a front-end without an address", func(c *Config) { *c = Config{FrontEnd: true, Join: []string{"h:1"}, Metrics: MetricsLocal} }, "address"},
 		{"address without a port", func(c *Config) { c.Console = "localhost" }, "localhost"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

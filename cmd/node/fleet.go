@@ -88,8 +88,9 @@ func (r *remote) close() {
 	}
 }
 
-// boot is how often this node was started, as its disks count it.
-func (n *Node) boot() (boot uint64) {
+// boot is how often this node was started, as its disks count it; 1 for a front-end, which has another id each time.
+func (n *Node) boot() uint64 {
+	boot := uint64(1)
 	for _, f := range n.folders {
 		boot = max(boot, f.ident.Boot)
 	}

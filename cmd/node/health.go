@@ -21,6 +21,8 @@ const (
 // nodeHealth is what a node tells its peers with every ping, in JSON.
 type nodeHealth struct {
 	Disks []diskHealth `json:"disks"`
+	// FrontEnd is there alone: who tells it has no disks.
+	FrontEnd *frontEnd `json:"front_end,omitempty"`
 }
 
 // diskHealth says how a disk is. A disk that is in the map and not told of takes no part.
@@ -43,7 +45,7 @@ type diskHealth struct {
 
 // health tells how this node's disks are.
 func (n *Node) health() []byte {
-	var h nodeHealth
+	h := nodeHealth{FrontEnd: n.frontEnd}
 	for id, d := range n.disks {
 		h.Disks = append(h.Disks, n.ownHealth(id, d))
 	}

@@ -22,8 +22,8 @@ const joinPause = time.Second
 // It asks until ctx ends, unless the cluster says no. Nothing of it counts before promote: until then a join is begun
 // anew, as the same node.
 func (n *Node) join(ctx context.Context) error {
-	if n.cfg.Secret.IsZero() && n.cfg.Token.IsZero() {
-		return errors.New("--join needs what the cluster knows its nodes by: CONTENDER_CLUSTER_SECRET, or a token in CONTENDER_JOIN_TOKEN (see contender token)")
+	if err := n.mayAsk(); err != nil {
+		return err
 	}
 	for _, f := range n.folders {
 		if err := f.claim(&n.env); err != nil {
@@ -37,7 +37,9 @@ func (n *Node) join(ctx context.Context) error {
 	if err := n.listen(ports{}); err != nil {
 		return err
 	}
-	id, m, err := n.ask(ctx, who)
+	self := clustermap.Node{}
+	n.setAddresses(&self)
+	id, m, err := n.ask(ctx, who, wishes{Name: n.cfg.Name, S3: self.S3, Peer: self.Peer, Site: n.cfg.Site, Rack: n.cfg.Rack})
 	if err != nil {
 		return err
 	}
@@ -62,6 +64,14 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.takeRegion(m)
 	n.env.Log.Info("joined a cluster", "cluster", m.Cluster, "node", n.self(), "nodes", len(m.Nodes))
+	return nil
+}
+
+// mayAsk refuses to join without anything that the cluster knows its own by.
+func (n *Node) mayAsk() error {
+	if n.cfg.Secret.IsZero() && n.cfg.Token.IsZero() {
+		return errors.New("--join needs what the cluster knows its nodes by: CONTENDER_CLUSTER_SECRET, or a token in CONTENDER_JOIN_TOKEN (see contender token)")
+	}
 	return nil
 }
 
@@ -91,10 +101,8 @@ func (n *Node) applicant() (trust.Applicant, error) {
 }
 
 // ask asks the join addresses in turn.
-func (n *Node) ask(ctx context.Context, who trust.Applicant) (trust.Identity, *clustermap.Map, error) {
-	self := clustermap.Node{Name: n.cfg.Name, Site: n.cfg.Site, Rack: n.cfg.Rack}
-	n.setAddresses(&self)
-	text, err := json.Marshal(wishes{Name: self.Name, S3: self.S3, Peer: self.Peer, Site: self.Site, Rack: self.Rack})
+func (n *Node) ask(ctx context.Context, who trust.Applicant, w wishes) (trust.Identity, *clustermap.Map, error) {
+	text, err := json.Marshal(w)
 	if err != nil {
 		return trust.Identity{}, nil, err
 	}

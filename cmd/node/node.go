@@ -34,7 +34,7 @@ import (
 	"github.com/contender/contender/trust"
 )
 
-// Node is one running node.
+// Node is one running node: S3, the console and the peer service over its disks, or S3 alone (see frontend.go).
 type Node struct {
 	cfg Config
 	env Env
@@ -49,6 +49,8 @@ type Node struct {
 	readied    atomic.Uint64 // where the ranges lie that readiness asks next
 	identities identities
 	metrics    *metrics
+
+	frontEnd *frontEnd // what a node without disks tells of itself; nil: it has some
 
 	identity  trust.Identity // as it was when this process began; trust has the one of now
 	trust     *trust.Credentials
@@ -87,20 +89,32 @@ func Open(ctx context.Context, cfg Config, env Env) (n *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	start := n.start
+	if cfg.FrontEnd {
+		start = n.startFrontEnd
+	}
+	return n, start(ctx, run)
+}
+
+// start opens the disks and starts all that a node with disks does; run is the context of what goes on.
+func (n *Node) start(ctx, run context.Context) error {
 	if err := n.openDisks(ctx); err != nil {
-		return n, err
+		return err
 	}
 	if err := n.startPeers(run); err != nil {
-		return n, err
+		return err
 	}
 	if err := n.startStores(run); err != nil {
-		return n, err
+		return err
 	}
+	n.startRouter()
 	n.peering.serve()
 	if err := n.startLayer(run); err != nil {
-		return n, err
+		return err
 	}
-	return n, nil
+	n.running.Go(func() { n.outbox.Run(run) })
+	n.running.Go(func() { n.grow(run) })
+	return nil
 }
 
 // openDisks finds out what the folders are and opens them, founding a cluster if that is asked for and possible. It ends
@@ -231,13 +245,17 @@ func (n *Node) startStores(run context.Context) error {
 	for _, s := range n.stores {
 		n.running.Go(func() { s.Run(run) })
 	}
+	return nil
+}
+
+// startRouter makes the way to all ranges, wherever they are led.
+func (n *Node) startRouter() {
 	n.meta = router.New(router.Options{Topology: n.topology, Clock: router.Wall{}, Target: func(id disk.ID) (router.Target, bool) {
 		if s, ok := n.stores[id]; ok {
 			return s, true
 		}
 		return n.peers.Target(id)
 	}})
-	return nil
 }
 
 // startLayer stands the object layer and the gateway on the stores.
@@ -251,7 +269,6 @@ func (n *Node) startLayer(run context.Context) error {
 	n.outbox = outbox.New(outbox.Options{
 		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.outboxes, Alive: n.alive, Log: n.env.Log,
 	})
-	n.running.Go(func() { n.outbox.Run(run) })
 	n.front, err = gateway.New(gateway.Options{
 		Objects: objects, Listings: listing.New(resolver), Buckets: bucket.New(resolver),
 		Uploads:    multipart.New(multipart.Options{Buckets: resolver, Bytes: bytes, Objects: objects, Policy: n.policy, Log: n.env.Log}),
@@ -267,7 +284,6 @@ func (n *Node) startLayer(run context.Context) error {
 	}
 	n.running.Go(func() { n.settle(run) })
 	n.running.Go(func() { n.followMap(run) })
-	n.running.Go(func() { n.grow(run) })
 	return nil
 }
 
@@ -303,24 +319,26 @@ func (n *Node) policy() placement.Policy {
 
 // Serve answers requests until ctx ends, then drains and closes everything.
 func (n *Node) Serve(ctx context.Context) error {
-	page, err := console.New(n, n.env.Log)
-	if err != nil {
-		return errors.Join(err, n.close())
+	handlers := map[net.Listener]*gateway.Server{n.s3: gateway.NewServer(n.front, n.limits(), n.env.Log)}
+	if n.console != nil {
+		page, err := console.New(n, n.env.Log)
+		if err != nil {
+			return errors.Join(err, n.close())
+		}
+		handlers[n.console] = gateway.NewServer(page, n.limits(), n.env.Log)
+		n.env.Log.Info("serving the console", "at", n.console.Addr().String())
 	}
 	serving, failed := context.WithCancelCause(ctx)
 	defer failed(nil)
 	var servers sync.WaitGroup
-	for l, h := range map[net.Listener]*gateway.Server{
-		n.s3:      gateway.NewServer(n.front, n.limits(), n.env.Log),
-		n.console: gateway.NewServer(page, n.limits(), n.env.Log),
-	} {
+	for l, h := range handlers {
 		servers.Go(func() {
 			if err := h.Serve(serving, l); err != nil {
 				failed(err)
 			}
 		})
 	}
-	n.env.Log.Info("serving", "s3", n.s3.Addr().String(), "console", n.console.Addr().String())
+	n.env.Log.Info("serving", "s3", n.s3.Addr().String())
 	select {
 	case <-serving.Done():
 	case err := <-n.refused:
@@ -330,7 +348,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	n.handOver(context.WithoutCancel(ctx))
 	servers.Wait()
 	n.s3, n.console = nil, nil
-	err = context.Cause(serving)
+	err := context.Cause(serving)
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -351,6 +369,7 @@ func (n *Node) close() error {
 	} else if n.peers != nil {
 		n.peers.Close()
 	}
+	n.remote.close()
 	errs = append(errs, closeFolders(n.folders))
 	for _, l := range []net.Listener{n.s3, n.console, n.peer} {
 		if l != nil {

@@ -46,8 +46,8 @@ type peerService struct {
 	works  sync.WaitGroup
 }
 
-// startPeers opens the ways to other nodes; nobody is answered before serve.
-func (n *Node) startPeers(ctx context.Context) error {
+// meetPeers opens the ways to other nodes.
+func (n *Node) meetPeers(ctx context.Context) error {
 	var instance [8]byte
 	if _, err := io.ReadFull(n.env.Rand, instance[:]); err != nil {
 		return err
@@ -65,6 +65,14 @@ func (n *Node) startPeers(ctx context.Context) error {
 		},
 		Maps: n.maps, Health: n.health, Clock: wire.Wall{}, Logger: n.env.Log,
 	})
+	return nil
+}
+
+// startPeers opens the ways to other nodes, and prepares those of others to this one; nobody is answered before serve.
+func (n *Node) startPeers(ctx context.Context) error {
+	if err := n.meetPeers(ctx); err != nil {
+		return err
+	}
 	h, err := peer.NewHandler(peer.HandlerOptions{Disk: n.ownDisk, Log: n.env.Log})
 	if err != nil {
 		return err
@@ -164,7 +172,6 @@ func (s *peerService) close() error {
 	s.handed.close()
 	err = errors.Join(err, s.bytes.Close())
 	s.n.peers.Close()
-	s.n.remote.close()
 	s.works.Wait()
 	return err
 }

@@ -22,10 +22,10 @@ func (n *Node) settle(ctx context.Context) {
 		if err == nil {
 			err = n.settleRootKey(ctx)
 		}
-		if err == nil {
+		if err == nil && !n.cfg.FrontEnd {
 			err = n.settleAuthority(ctx)
 		}
-		if err == nil {
+		if err == nil && !n.cfg.FrontEnd {
 			err = n.register(ctx)
 		}
 		if err == nil {

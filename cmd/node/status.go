@@ -35,7 +35,7 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 	s := admin.Status{
 		Format: admin.StatusFormat, Version: n.cfg.Version, Cluster: m.Cluster, Policy: m.Policy,
 		Ranges: admin.Ranges{Count: len(m.Ranges), ReplicasWanted: placement.Replicas(m)},
-		Groups: admin.Groups{Count: len(m.Groups)},
+		Groups: admin.Groups{Count: len(m.Groups)}, FrontEnds: n.frontEnds(m),
 	}
 	whole := true
 	for i := range m.Nodes {

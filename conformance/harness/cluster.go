@@ -17,7 +17,8 @@ type Cluster struct {
 	Nodes  []*Server
 	Secret string
 
-	t testing.TB
+	t         testing.TB
+	frontEnds int
 }
 
 // NewCluster makes folders for n nodes of so many disks; Start starts them. They are killed at the end of the test.
@@ -52,6 +53,17 @@ func (c *Cluster) Add(disks int, args ...string) *Server {
 	s.Name = fmt.Sprintf("node%d", len(c.Nodes)+1)
 	s.Env = []string{"CONTENDER_CLUSTER_SECRET=" + c.Secret}
 	c.Nodes = append(c.Nodes, s)
+	return s
+}
+
+// AddFrontEnd starts a front-end of the cluster and waits until it is ready. It is killed at the end of the test.
+func (c *Cluster) AddFrontEnd() *Server {
+	c.t.Helper()
+	s := New(c.t, 0)
+	c.frontEnds++
+	s.Name, s.FrontEnd, s.Join = fmt.Sprintf("front%d", c.frontEnds), true, c.Peers()
+	s.Env = []string{"CONTENDER_CLUSTER_SECRET=" + c.Secret}
+	s.Start()
 	return s
 }
 
@@ -160,6 +172,7 @@ type Status struct {
 		ID, Name, State string
 		Disks           []struct{ ID, Path, State string }
 	}
+	FrontEnds []struct{ ID, Name, S3 string } `json:"front_ends"`
 	Tolerates struct{ Folder, Device, Node int }
 
 	Text string `json:"-"` // as it came

@@ -42,6 +42,7 @@ type Server struct {
 	Peer     string   // host:port for other nodes, the same over restarts
 	Name     string   // of the node; empty: the host's
 	Join     []string // peer addresses of the cluster that it joins; none: it founds one
+	FrontEnd bool     // it has no folders
 	Args     []string
 	Env      []string // besides the root keys
 
@@ -125,6 +126,9 @@ func (s *Server) arguments() []string {
 	listen, peer := fresh, fresh
 	if s.Endpoint != "" {
 		listen, peer = strings.TrimPrefix(s.Endpoint, "http://"), s.Peer
+	}
+	if s.FrontEnd {
+		return append([]string{"gateway", "--listen", listen, "--name", s.Name, "--join", strings.Join(s.Join, ",")}, s.Args...)
 	}
 	args := []string{"server", "--init", "--listen", listen, "--console", fresh, "--peer", peer}
 	if s.Name != "" {
@@ -263,7 +267,7 @@ type output struct {
 // outputBytesMax bounds what is kept of a server's output.
 const outputBytesMax = 1 << 20
 
-var greetingLines = regexp.MustCompile(`(?s)S3 endpoint\s+(http://\S+).*\n\s+peer\s+(\S+)\n`)
+var greetingLines = regexp.MustCompile(`S3 endpoint\s+(http://\S+)[^\n]*\n(?:[^\n]*\n\s+peer\s+(\S+)\n)?\n`)
 
 func newOutput() *output { return &output{greeting: make(chan greeting, 1)} }
 

@@ -17,16 +17,18 @@ type Source interface {
 
 // Status is what `contender status --json` prints: the contract with scripts.
 type Status struct {
-	Format           int       `json:"format"`  // StatusFormat
-	Version          string    `json:"version"` // of the program that answered
-	Cluster          string    `json:"cluster"` // the cluster's id
-	Healthy          bool      `json:"healthy"` // all nodes and disks serve, all bytes have their full redundancy
-	Nodes            []Node    `json:"nodes"`
-	Ranges           Ranges    `json:"ranges"`
-	Groups           Groups    `json:"groups"`
-	Policy           string    `json:"policy"` // the redundancy that new writes get now, such as "ec:2+1"
-	Tolerates        Tolerates `json:"tolerates"`
-	BytesBelowPolicy int64     `json:"bytes_below_policy"` // in fewer data or parity shards than the policy asks; BytesUnknown: nobody could be asked
+	Format  int    `json:"format"`  // StatusFormat
+	Version string `json:"version"` // of the program that answered
+	Cluster string `json:"cluster"` // the cluster's id
+	Healthy bool   `json:"healthy"` // all nodes and disks serve, all bytes have their full redundancy
+	Nodes   []Node `json:"nodes"`
+	// FrontEnds are those without disks that are connected with the node that answers.
+	FrontEnds        []FrontEnd `json:"front_ends,omitempty"`
+	Ranges           Ranges     `json:"ranges"`
+	Groups           Groups     `json:"groups"`
+	Policy           string     `json:"policy"` // the redundancy that new writes get now, such as "ec:2+1"
+	Tolerates        Tolerates  `json:"tolerates"`
+	BytesBelowPolicy int64      `json:"bytes_below_policy"` // in fewer data or parity shards than the policy asks; BytesUnknown: nobody could be asked
 }
 
 // Node is one node of the cluster.
@@ -43,6 +45,13 @@ type Node struct {
 	// ClockAheadSeconds by how much; below zero it is behind. Seconds are told only then.
 	ClockOff          bool    `json:"clock_off,omitempty"`
 	ClockAheadSeconds float64 `json:"clock_ahead_seconds,omitempty"`
+}
+
+// FrontEnd answers S3 and keeps nothing. It is known for as long as it runs, by another id each time.
+type FrontEnd struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	S3   string `json:"s3"` // host:port that clients use
 }
 
 // Disk is one disk of a node.

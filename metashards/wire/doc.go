@@ -34,4 +34,9 @@
 //
 // A connection is handed in authenticated on both sides, with the node id of the peer. A Raft message from a disk that
 // the cluster map does not give to that node is dropped and counted.
+//
+// # Front-ends
+//
+// A node that the directory does not list may dial and ask as any other. Nobody dials it, so it hears how a node is by the
+// answers to its pings, and nothing is kept of it once its last stream has ended.
 package wire

@@ -43,9 +43,9 @@ func frameMost(k kind) (body, payload uint32, ok bool) {
 	switch k {
 	case kindHello:
 		return 4 * kib, 0, true
-	case kindPing:
+	case kindPing, kindPong:
 		return 64, HealthBytesMax, true
-	case kindPong, kindRelease, kindFetchMap:
+	case kindRelease, kindFetchMap:
 		return 64, 0, true
 	case kindCancel:
 		return 0, 0, true

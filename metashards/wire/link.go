@@ -167,6 +167,7 @@ func (l *link) pong(f *frame) error {
 	}
 	l.mu.Unlock()
 	l.peers.heardRevision(l.node, b.MapRevision)
+	l.peer.tellHealth(f.payload)
 	return nil
 }
 
@@ -190,12 +191,7 @@ func (l *link) pings(ctx context.Context) {
 
 // sendPing sends a ping, with the health of this node.
 func (l *link) sendPing(id uint64) {
-	var health []byte
-	if l.peers.opt.Health != nil {
-		if health = l.peers.opt.Health(); len(health) > HealthBytesMax {
-			health = nil
-		}
-	}
+	health := l.peers.health()
 	b, err := appendFrame(nil, header{kind: kindPing, id: id}, &metapb.Beat{MapRevision: l.peers.revision()}, len(health))
 	if err == nil {
 		l.out.putControl(append(b, health...))

@@ -47,7 +47,7 @@ type Options struct {
 	Store func(disk.ID) (Store, bool)
 	// Maps may be nil: then no maps are spoken of.
 	Maps Maps
-	// Health returns what every ping tells of this node: opaque, HealthBytesMax at most, longer ones are left out. It is
+	// Health returns what every ping tells of this node, and the answers to pings of nodes that this one does not dial: opaque, HealthBytesMax at most, longer ones are left out. It is
 	// asked often and answers at once. Nil: nothing is told.
 	Health func() []byte
 	Clock  Clock

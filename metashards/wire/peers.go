@@ -35,9 +35,10 @@ type peer struct {
 	node  clustermap.NodeID
 	calls *budget       // requests under way
 	woken chan struct{} // it may be worth a try
+	users int           // streams that it dialed and that have not ended; guarded by Peers
 	heard atomic.Int64  // Unix nanoseconds: when bytes came last, by whichever connection
 
-	health atomic.Pointer[[]byte] // what its last ping told; nil if none did
+	health atomic.Pointer[[]byte] // what it told last; nil if it did not
 
 	mu      sync.Mutex
 	dialed  bool     // there is a goroutine that keeps a link
@@ -87,12 +88,38 @@ func (p *Peers) enter() bool {
 func (p *Peers) peer(node clustermap.NodeID) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.record(node)
+}
+
+// record is peer, with the lock held.
+func (p *Peers) record(node clustermap.NodeID) *peer {
 	x := p.peers[node]
 	if x == nil {
 		x = &peer{node: node, calls: newBudget(p.opt.Calls, p.opt.CallBytes), woken: make(chan struct{}, 1)}
 		p.peers[node] = x
 	}
 	return x
+}
+
+// arrive returns the record of a node that has dialed a stream; depart must follow.
+func (p *Peers) arrive(node clustermap.NodeID) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.record(node)
+	x.users++
+	return x
+}
+
+// depart follows arrive. Nothing is kept of a node that the directory does not know, a front-end, once its last stream has
+// ended: it never comes back under its id.
+func (p *Peers) depart(x *peer) {
+	_, known := p.opt.Directory.Address(x.node)
+	dialed := x.isDialed()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x.users--; x.users == 0 && !known && !dialed {
+		delete(p.peers, x.node)
+	}
 }
 
 // known returns the records of all nodes, ascending by node.
@@ -146,7 +173,7 @@ func (p *Peers) Reachable(node clustermap.NodeID) bool {
 	return x.link != nil && x.link.established.Load()
 }
 
-// Health returns what a node's last ping told of it, in any life of its process; nil if none did. It is shared: read only.
+// Health returns what a node told of itself last, in any life of its process; nil if it never did. It is shared: read only.
 func (p *Peers) Health(node clustermap.NodeID) []byte {
 	p.mu.Lock()
 	x := p.peers[node]
@@ -158,6 +185,31 @@ func (p *Peers) Health(node clustermap.NodeID) []byte {
 		return *h
 	}
 	return nil
+}
+
+// health returns what is told of this node.
+func (p *Peers) health() []byte {
+	if p.opt.Health == nil {
+		return nil
+	}
+	if h := p.opt.Health(); len(h) <= HealthBytesMax {
+		return h
+	}
+	return nil
+}
+
+// tellHealth keeps what the node told of itself, if it did.
+func (x *peer) tellHealth(told []byte) {
+	if len(told) > 0 {
+		x.health.Store(&told)
+	}
+}
+
+// isDialed reports whether this node keeps a link to the other one, or tries to.
+func (x *peer) isDialed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.dialed
 }
 
 // keep keeps a link to a node until Peers end or the directory does not know it any more.

@@ -63,7 +63,8 @@ func (p *Peers) Serve(ctx context.Context, conn net.Conn, node clustermap.NodeID
 	defer context.AfterFunc(p.ctx, cancel)()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 
-	x := p.peer(node)
+	x := p.arrive(node)
+	defer p.depart(x)
 	s := &session{
 		peers: p, peer: x, ctx: ctx, cancel: cancel, read: make(chan struct{}), jobs: make(chan *job),
 		load: newBudget(p.opt.ServeCalls, p.opt.ServeBytes), calls: map[uint64]context.CancelFunc{},
@@ -200,15 +201,16 @@ func (s *session) ping(f *frame) error {
 		return &ProtocolError{Reason: "ping: " + err.Error()}
 	}
 	s.peers.heardRevision(s.peer.node, b.MapRevision)
-	if len(f.payload) > 0 {
-		health := f.payload
-		s.peer.health.Store(&health)
+	s.peer.tellHealth(f.payload)
+	var health []byte
+	if !s.peer.isDialed() { // whom this node dials, it tells by its own pings
+		health = s.peers.health()
 	}
-	answer, err := appendFrame(nil, header{kind: kindPong, id: f.id}, &metapb.Beat{MapRevision: s.peers.revision()}, 0)
+	answer, err := appendFrame(nil, header{kind: kindPong, id: f.id}, &metapb.Beat{MapRevision: s.peers.revision()}, len(health))
 	if err != nil {
 		return err
 	}
-	return s.control(answer)
+	return s.control(append(answer, health...))
 }
 
 // control answers outside of the limits of requests, but for its own.
