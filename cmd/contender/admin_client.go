@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +24,11 @@ const answerBytesMax = 64 << 20
 // adminClient asks a node's operator endpoints, signed as S3 requests are.
 type adminClient struct{ endpoint, accessKey, secretKey string }
 
+// rootClient is a client with the root keys from CONTENDER_ACCESS_KEY and CONTENDER_SECRET_KEY.
+func rootClient(endpoint string) adminClient {
+	return adminClient{endpoint: endpoint, accessKey: os.Getenv("CONTENDER_ACCESS_KEY"), secretKey: os.Getenv("CONTENDER_SECRET_KEY")}
+}
+
 // refusedError is an answer that no waiting will mend.
 type refusedError struct {
 	status int
@@ -32,6 +40,32 @@ func (e refusedError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.statu
 // get returns the body of a 200 answer.
 func (c adminClient) get(ctx context.Context, path string) ([]byte, error) {
 	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+// post sends a request in JSON for a verb and decodes the answer.
+func (c adminClient) post(ctx context.Context, verb, path string, q, answer any) error {
+	content, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	body, err := c.do(ctx, http.MethodPost, path, content)
+	if err == nil {
+		err = json.Unmarshal(body, answer)
+	}
+	return plainly(verb, err)
+}
+
+// plainly puts what a node says of a refusal in place of its JSON form, and the verb before it.
+func plainly(verb string, err error) error {
+	var refused refusedError
+	var p struct{ Message string }
+	if errors.As(err, &refused) && json.Unmarshal([]byte(refused.body), &p) == nil && p.Message != "" {
+		err = refusedError{refused.status, p.Message}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", verb, err)
+	}
+	return err
 }
 
 // do makes a request and returns the body of a 200 answer.

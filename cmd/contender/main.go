@@ -21,6 +21,8 @@ type verbs struct {
 	Gateway gatewayVerb `cmd:"" help:"Run an S3 front-end alone, without a disk, for a cluster."`
 	Status  statusVerb  `cmd:"" help:"Show how the cluster is and how many failures it survives now."`
 	Token   tokenVerb   `cmd:"" help:"Make a token with which a new node joins the cluster."`
+	Node    nodeVerb    `cmd:"" help:"List the nodes, and say when you work on one."`
+	Disk    diskVerb    `cmd:"" help:"List the disks."`
 	Range   rangeVerb   `cmd:"" help:"List, split and move the ranges of the metadata."`
 	Bench   benchVerb   `cmd:"" help:"Load S3 endpoints side by side in interleaved rounds and report ratios."`
 	Version versionVerb `cmd:"" help:"Print the version."`

@@ -59,16 +59,11 @@ type rangeMoveVerb struct {
 // rangePause is the time between two looks while waiting.
 const rangePause = 250 * time.Millisecond
 
-// rangeClient is a client with the root keys from CONTENDER_ACCESS_KEY and CONTENDER_SECRET_KEY.
-func rangeClient(endpoint string) adminClient {
-	return adminClient{endpoint: endpoint, accessKey: os.Getenv("CONTENDER_ACCESS_KEY"), secretKey: os.Getenv("CONTENDER_SECRET_KEY")}
-}
-
 // Run prints the ranges.
 func (v *rangeLsVerb) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.Timeout)
 	defer cancel()
-	body, list, err := listRanges(ctx, rangeClient(v.Endpoint), v.Bucket)
+	body, list, err := listRanges(ctx, rootClient(v.Endpoint), v.Bucket)
 	if err != nil {
 		return err
 	}
@@ -88,7 +83,7 @@ func listRanges(ctx context.Context, c adminClient, bucket string) (body []byte,
 	if err == nil {
 		err = json.Unmarshal(body, &list)
 	}
-	return body, list, plainly(err)
+	return body, list, plainly("range", err)
 }
 
 // Run splits a range and prints both parts.
@@ -100,7 +95,7 @@ func (v *rangeSplitVerb) Run(ctx context.Context) error {
 		return err
 	}
 	var a admin.SplitAnswer
-	if err := post(ctx, rangeClient(v.Endpoint), "/-/admin/ranges/split", q, &a); err != nil {
+	if err := rootClient(v.Endpoint).post(ctx, "range", "/-/admin/ranges/split", q, &a); err != nil {
 		return err
 	}
 	return printRanges(os.Stdout, []admin.Range{a.Left, a.Right})
@@ -132,7 +127,7 @@ func (v *rangePresplitVerb) Run(ctx context.Context) error {
 	var sum admin.PresplitAnswer
 	for some := range slices.Chunk(slices.Collect(keyLines(content)), admin.PresplitKeysMax) {
 		var a admin.PresplitAnswer
-		if err := post(ctx, rangeClient(v.Endpoint), "/-/admin/ranges/presplit", admin.PresplitRequest{Bucket: bucket, Keys: some}, &a); err != nil {
+		if err := rootClient(v.Endpoint).post(ctx, "range", "/-/admin/ranges/presplit", admin.PresplitRequest{Bucket: bucket, Keys: some}, &a); err != nil {
 			return fmt.Errorf("%w (%d ranges were split before)", err, sum.Split)
 		}
 		sum.Split, sum.Refused = sum.Split+a.Split, sum.Refused+a.Refused
@@ -163,8 +158,8 @@ func keyLines(content []byte) iter.Seq[string] {
 func (v *rangeMoveVerb) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.Timeout)
 	defer cancel()
-	c := rangeClient(v.Endpoint)
-	if err := post(ctx, c, "/-/admin/ranges/move", admin.MoveRequest{Range: v.ID, From: v.From, To: v.To}, &struct{}{}); err != nil {
+	c := rootClient(v.Endpoint)
+	if err := c.post(ctx, "range", "/-/admin/ranges/move", admin.MoveRequest{Range: v.ID, From: v.From, To: v.To}, &struct{}{}); err != nil {
 		return err
 	}
 	if !v.Wait {
@@ -206,32 +201,6 @@ func (v *rangeMoveVerb) outcome(r *admin.Range) error {
 		return nil
 	}
 	return fmt.Errorf("range: the move of range %d was given up: disk %s went away, or another order came", v.ID, v.To)
-}
-
-// post sends a request as JSON and decodes the answer.
-func post(ctx context.Context, c adminClient, path string, q, answer any) error {
-	content, err := json.Marshal(q)
-	if err != nil {
-		return err
-	}
-	body, err := c.do(ctx, "POST", path, content)
-	if err == nil {
-		err = json.Unmarshal(body, answer)
-	}
-	return plainly(err)
-}
-
-// plainly puts what a node says of a refusal in place of its JSON form.
-func plainly(err error) error {
-	var refused refusedError
-	var p struct{ Message string }
-	if errors.As(err, &refused) && json.Unmarshal([]byte(refused.body), &p) == nil && p.Message != "" {
-		err = refusedError{refused.status, p.Message}
-	}
-	if err != nil {
-		err = fmt.Errorf("range: %w", err)
-	}
-	return err
 }
 
 // printRanges prints a line for each range, and one for each replica.

@@ -68,7 +68,7 @@ func TestSplitRequest(t *testing.T) {
 
 func TestRefusalsAreShownPlainly(t *testing.T) {
 	c := rangesEndpoint(t, func(int64, string) (int, string) { return 409, `{"code":"Conflict","message":"It is held."}` })
-	err := post(t.Context(), c, "/-/admin/ranges/split", admin.SplitRequest{Range: 1}, &admin.SplitAnswer{})
+	err := c.post(t.Context(), "range", "/-/admin/ranges/split", admin.SplitRequest{Range: 1}, &admin.SplitAnswer{})
 	if err == nil || err.Error() != "range: HTTP 409: It is held." {
 		t.Errorf("%v", err)
 	}

@@ -36,7 +36,7 @@ func (v *statusVerb) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := adminClient{endpoint: v.Endpoint, accessKey: os.Getenv("CONTENDER_ACCESS_KEY"), secretKey: os.Getenv("CONTENDER_SECRET_KEY")}
+	c := rootClient(v.Endpoint)
 	body, err := waitForStatus(ctx, c, conditions)
 	if err != nil {
 		return err

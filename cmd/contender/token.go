@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -22,23 +21,16 @@ const tokenTimeout = 30 * time.Second
 func (v *tokenVerb) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
-	c := adminClient{endpoint: v.Endpoint, accessKey: os.Getenv("CONTENDER_ACCESS_KEY"), secretKey: os.Getenv("CONTENDER_SECRET_KEY")}
-	request, err := json.Marshal(map[string]any{"expires_seconds": int64(v.Expires.Seconds()), "uses": v.Uses})
-	if err != nil {
-		return err
-	}
-	body, err := c.do(ctx, "POST", "/-/admin/tokens", request)
-	if err != nil {
-		return fmt.Errorf("token: %w", err)
-	}
+	c := rootClient(v.Endpoint)
+	request := map[string]any{"expires_seconds": int64(v.Expires.Seconds()), "uses": v.Uses}
 	var t struct {
 		Token   string    `json:"token"`
 		Expires time.Time `json:"expires"`
 	}
-	if err := json.Unmarshal(body, &t); err != nil {
-		return fmt.Errorf("token: %w", err)
+	if err := c.post(ctx, "token", "/-/admin/tokens", request, &t); err != nil {
+		return err
 	}
 	fmt.Fprintf(os.Stderr, "Good for %d node(s) until %s. It is a secret: give it as CONTENDER_JOIN_TOKEN to a server with --join.\n", v.Uses, t.Expires.Format(time.RFC3339))
-	_, err = fmt.Println(t.Token)
+	_, err := fmt.Println(t.Token)
 	return err
 }

@@ -107,6 +107,7 @@ func putNode(m *clustermap.Map, x clustermap.Node) (changed bool, err error) {
 		return true, nil
 	}
 	k := m.Nodes[i]
+	x.Maintenance = k.Maintenance // an operator's word, not the node's
 	same := k.Name == x.Name && k.S3 == x.S3 && k.Peer == x.Peer && k.Site == x.Site && k.Rack == x.Rack && bytes.Equal(k.Key, x.Key)
 	m.Nodes[i] = x
 	return !same, nil

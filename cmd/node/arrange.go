@@ -62,7 +62,7 @@ func (n *Node) bucketID(ctx context.Context, name string) (uint64, error) {
 	case err != nil:
 		return 0, err
 	case a.Status == metapb.Status_NO_SUCH_BUCKET:
-		return 0, &admin.RangeError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
+		return 0, &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
 	case a.Status != metapb.Status_OK:
 		return 0, fmt.Errorf("look up bucket %q: %v %s", name, a.Status, a.Detail)
 	}
@@ -172,7 +172,7 @@ func (n *Node) SplitRange(ctx context.Context, q admin.SplitRequest) (a admin.Sp
 	res, err := n.splitRange(ctx, at)
 	switch {
 	case errors.Is(err, errNoSplit):
-		return a, &admin.RangeError{Kind: admin.Conflict, Text: "The range cannot be split there now: a range begins there already, or its replicas are being exchanged."}
+		return a, &admin.RequestError{Kind: admin.Conflict, Text: "The range cannot be split there now: a range begins there already, or its replicas are being exchanged."}
 	case err != nil:
 		return a, err
 	}
@@ -196,17 +196,17 @@ func (n *Node) splitPosition(ctx context.Context, q admin.SplitRequest) ([]byte,
 	case r == nil:
 		return nil, noRange(q.Range)
 	case len(r.Start) == 0:
-		return nil, &admin.RangeError{Kind: admin.Conflict, Text: "The range of the system records is not split."}
+		return nil, &admin.RequestError{Kind: admin.Conflict, Text: "The range of the system records is not split."}
 	}
 	a, err := n.askRange(ctx, descriptorOf(r), &metapb.Query{Op: &metapb.Query_FindSplit{FindSplit: &metapb.FindSplit{}}})
 	if err == nil && len(a.Split) == 0 {
-		err = &admin.RangeError{Kind: admin.Conflict, Text: fmt.Sprintf("Range %d holds too little to be split.", q.Range)}
+		err = &admin.RequestError{Kind: admin.Conflict, Text: fmt.Sprintf("Range %d holds too little to be split.", q.Range)}
 	}
 	return a.GetSplit(), err
 }
 
 func noRange(id uint64) error {
-	return &admin.RangeError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no range %d.", id)}
+	return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no range %d.", id)}
 }
 
 // MoveReplica implements admin.Arranger. A new order takes the place of one that is under way; the planner then clears away
@@ -214,11 +214,11 @@ func noRange(id uint64) error {
 func (n *Node) MoveReplica(ctx context.Context, q admin.MoveRequest) error {
 	from, err := disk.ParseID(q.From)
 	if err != nil {
-		return &admin.RangeError{Kind: admin.Invalid, Text: fmt.Sprintf("%q is no disk id.", q.From)}
+		return &admin.RequestError{Kind: admin.Invalid, Text: fmt.Sprintf("%q is no disk id.", q.From)}
 	}
 	to, err := disk.ParseID(q.To)
 	if err != nil {
-		return &admin.RangeError{Kind: admin.Invalid, Text: fmt.Sprintf("%q is no disk id.", q.To)}
+		return &admin.RequestError{Kind: admin.Invalid, Text: fmt.Sprintf("%q is no disk id.", q.To)}
 	}
 	order := clustermap.Move{From: from, To: to}
 	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
@@ -230,7 +230,7 @@ func (n *Node) MoveReplica(ctx context.Context, q admin.MoveRequest) error {
 			return false, nil
 		}
 		if err := placement.CheckMove(m, r, order, n.alive); err != nil {
-			return false, &admin.RangeError{Kind: admin.Conflict, Text: "Not moved: " + err.Error() + "."}
+			return false, &admin.RequestError{Kind: admin.Conflict, Text: "Not moved: " + err.Error() + "."}
 		}
 		r.Move = &order
 		m.Copysets = placement.AddCopyset(m, slices.DeleteFunc(append(votersOf(r), to), func(d disk.ID) bool { return d == from }))

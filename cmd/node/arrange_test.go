@@ -55,7 +55,7 @@ func (s *server) splitByHand() {
 	s.t.Helper()
 	split := func(q admin.SplitRequest) (a admin.SplitAnswer, err error) {
 		await(s.t, "no exchange of replicas", func() bool {
-			var refused *admin.RangeError
+			var refused *admin.RequestError
 			a, err = s.SplitRange(s.t.Context(), q)
 			return !errors.As(err, &refused) || refused.Kind != admin.Conflict
 		})
@@ -95,7 +95,7 @@ func (s *server) refuseToArrange() {
 	on := m.Range(dataRange).Replicas
 	for name, c := range map[string]struct {
 		err  func() error
-		kind admin.RangeErrorKind
+		kind admin.RequestErrorKind
 	}{
 		"no bucket": {func() error { _, err := s.Ranges(t.Context(), "nothing"); return err }, admin.NotFound},
 		"split no bucket": {func() error {
@@ -116,7 +116,7 @@ func (s *server) refuseToArrange() {
 		}, admin.Conflict},
 		"move nonsense": {func() error { return s.MoveReplica(t.Context(), admin.MoveRequest{Range: dataRange, From: "x"}) }, admin.Invalid},
 	} {
-		var refused *admin.RangeError
+		var refused *admin.RequestError
 		if err := c.err(); !errors.As(err, &refused) || refused.Kind != c.kind {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -118,7 +118,7 @@ func TestPresplit(t *testing.T) {
 	if a, err := s.Presplit(t.Context(), q); err != nil || a.Split != 1 || a.Refused != 40 {
 		t.Errorf("%+v %v", a, err)
 	}
-	var refused *admin.RangeError
+	var refused *admin.RequestError
 	if _, err := s.Presplit(t.Context(), admin.PresplitRequest{Bucket: "nothing", Keys: []string{"k"}}); !errors.As(err, &refused) || refused.Kind != admin.NotFound {
 		t.Errorf("a bucket that is not there: %v", err)
 	}

@@ -42,7 +42,7 @@ func (s *server) layerOn(meta metashards.Store) (objectlayer.Buckets, objectlaye
 func (s *server) split(key string) bool {
 	s.t.Helper()
 	_, err := s.SplitRange(s.t.Context(), admin.SplitRequest{Bucket: testBucket, Key: key})
-	var refused *admin.RangeError
+	var refused *admin.RequestError
 	if err != nil && (!errors.As(err, &refused) || refused.Kind != admin.Conflict) {
 		s.t.Errorf("split at %s: %v", key, err)
 	}

@@ -59,7 +59,11 @@ func (n *Node) grow(ctx context.Context) {
 			n.plan(ctx, &g)
 		}
 		n.tend(ctx, &t)
-		n.spreadLeaders(ctx, &l)
+		if n.isWorkedOn(n.topology.Map().Node(n.self())) {
+			n.handOver(ctx)
+		} else {
+			n.spreadLeaders(ctx, &l)
+		}
 		n.collect(ctx, &c)
 	}
 }

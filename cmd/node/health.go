@@ -138,10 +138,15 @@ func (n *Node) alive(id disk.ID) bool {
 	return state == admin.StateUp
 }
 
-// mayLead reports whether a disk is believed to serve and to have a clock by which it may lead.
+// mayLead reports whether a disk is believed to serve and to have a clock by which it may lead, on a node that nobody works on.
 func (n *Node) mayLead(id disk.ID) bool {
 	h, state := n.diskOf(id)
-	return state == admin.StateUp && !h.ClockOff
+	if state != admin.StateUp || h.ClockOff {
+		return false
+	}
+	m := n.topology.Map()
+	d := m.Disk(id)
+	return d == nil || !n.isWorkedOn(m.Node(d.Node))
 }
 
 // writable reports whether a disk takes new shards.

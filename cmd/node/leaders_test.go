@@ -21,7 +21,7 @@ func TestLeadersSpread(t *testing.T) {
 	const splits = 8
 	for i := range splits {
 		await(t, "a split", func() bool {
-			var refused *admin.RangeError
+			var refused *admin.RequestError
 			_, err := s.SplitRange(t.Context(), admin.SplitRequest{Bucket: testBucket, Key: fmt.Sprint(i)})
 			if err != nil && (!errors.As(err, &refused) || refused.Kind != admin.Conflict) {
 				t.Fatal(err)

@@ -277,7 +277,7 @@ func (n *Node) startLayer(run context.Context) error {
 		Metrics: n.metrics.handler(), MetricsAccess: map[MetricsAccess]gateway.Access{
 			MetricsLocal: gateway.AccessLoopback, MetricsOpen: gateway.AccessPublic, MetricsSigned: gateway.AccessRoot,
 		}[n.cfg.Metrics],
-		Admin: admin.New(n, n, n, n.env.Log), Observe: n.metrics.observe,
+		Admin: admin.New(admin.Services{Source: n, Tokens: n, Arranger: n, Operator: n}, n.env.Log), Observe: n.metrics.observe,
 	})
 	if err != nil {
 		return err

@@ -122,6 +122,9 @@ func (n *Node) nodeStatus(m *clustermap.Map, c *clustermap.Node) admin.Node {
 	if c.ID != n.self() && !n.peers.Reachable(c.ID) {
 		out.State = stateUnreachable
 	}
+	if n.isWorkedOn(c) {
+		out.MaintenanceUntil = c.Maintenance
+	}
 	for i := range m.Disks {
 		d := &m.Disks[i]
 		if d.Node != c.ID {

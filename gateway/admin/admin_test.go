@@ -23,7 +23,7 @@ func (s source) Status(context.Context) (admin.Status, error) { return s.s, s.er
 func do(t *testing.T, src admin.Source, method, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	admin.New(src, nil, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	admin.New(admin.Services{Source: src}, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(method, path, nil))
 	return w
 }
 

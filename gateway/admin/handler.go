@@ -9,38 +9,51 @@ import (
 // Prefix is the path below which the front hands requests to this package.
 const Prefix = "/-/admin/"
 
+// Services are what the endpoints stand on. Without one its endpoints are not there; the Source must be.
+type Services struct {
+	Source   Source
+	Tokens   Tokens
+	Arranger Arranger
+	Operator Operator
+}
+
 // New returns the handler of everything below Prefix. It does not authenticate: the front has done so. It is safe for
-// concurrent use. Nil tokens: none are made here; nil arranger: ranges are neither shown nor arranged.
-func New(src Source, tokens Tokens, arranger Arranger, log *slog.Logger) http.Handler {
-	a := &api{src: src, tokens: tokens, arranger: arranger, log: log}
+// concurrent use.
+func New(s Services, log *slog.Logger) http.Handler {
+	a := &api{Services: s, log: log}
 	m := http.NewServeMux()
-	m.HandleFunc("GET "+Prefix+"status", a.status)
-	m.HandleFunc(Prefix+"status", a.allow("GET, HEAD"))
-	if tokens != nil {
-		m.HandleFunc("POST "+Prefix+"tokens", a.newToken)
-		m.HandleFunc(Prefix+"tokens", a.allow("POST"))
+	get := func(path string, do http.HandlerFunc) {
+		m.HandleFunc("GET "+Prefix+path, do)
+		m.HandleFunc(Prefix+path, a.allow("GET, HEAD"))
 	}
-	if arranger != nil {
-		m.HandleFunc("GET "+Prefix+"ranges", a.ranges)
-		m.HandleFunc(Prefix+"ranges", a.allow("GET, HEAD"))
-		for path, do := range map[string]http.HandlerFunc{"ranges/split": a.splitRange, "ranges/presplit": a.presplit, "ranges/move": a.moveReplica} {
-			m.HandleFunc("POST "+Prefix+path, do)
-			m.HandleFunc(Prefix+path, a.allow("POST"))
-		}
+	post := func(path string, do http.HandlerFunc) {
+		m.HandleFunc("POST "+Prefix+path, do)
+		m.HandleFunc(Prefix+path, a.allow("POST"))
+	}
+	get("status", a.status)
+	if s.Tokens != nil {
+		post("tokens", a.newToken)
+	}
+	if s.Arranger != nil {
+		get("ranges", a.ranges)
+		post("ranges/split", a.splitRange)
+		post("ranges/presplit", a.presplit)
+		post("ranges/move", a.moveReplica)
+	}
+	if s.Operator != nil {
+		post("nodes/maintenance", a.maintain)
 	}
 	m.HandleFunc(Prefix, a.unknown)
 	return m
 }
 
 type api struct {
-	src      Source
-	tokens   Tokens
-	arranger Arranger
-	log      *slog.Logger
+	Services
+	log *slog.Logger
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
-	s, err := a.src.Status(r.Context())
+	s, err := a.Source.Status(r.Context())
 	if err != nil {
 		a.log.WarnContext(r.Context(), "status cannot be read", "err", err)
 		a.write(w, r, http.StatusServiceUnavailable, problem{"Unavailable", "The state of the cluster cannot be read now."})

@@ -2,9 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 )
 
@@ -12,7 +9,7 @@ import (
 const RangesFormat = 1
 
 // Arranger shows the ranges of the metadata, splits them and moves their replicas. It is safe for concurrent use. What it
-// refuses for good is a *RangeError.
+// refuses for good is a *RequestError.
 type Arranger interface {
 	// Ranges lists the ranges as this node knows them, ascending; with a bucket only those that hold its keys.
 	Ranges(ctx context.Context, bucket string) (RangeList, error)
@@ -24,25 +21,6 @@ type Arranger interface {
 	// has gone: the order stands in the list of ranges until it is carried out, or can't be any more.
 	MoveReplica(ctx context.Context, q MoveRequest) error
 }
-
-// RangeError says why ranges can't be arranged as asked: NotFound, Conflict or Invalid. Its text is shown to the operator.
-type RangeError struct {
-	Kind RangeErrorKind
-	Text string
-}
-
-// RangeErrorKind is a kind of RangeError.
-type RangeErrorKind int
-
-// The kinds.
-const (
-	Invalid  RangeErrorKind = iota // the request makes no sense
-	NotFound                       // there is no such range or bucket
-	Conflict                       // it can't be done as things are
-)
-
-// Error returns the text.
-func (e *RangeError) Error() string { return e.Text }
 
 // RangeList is what `contender range ls --json` prints: the contract with scripts.
 type RangeList struct {
@@ -127,11 +105,8 @@ type MoveRequest struct {
 	To    string `json:"to"`
 }
 
-// rangeRequestMax bounds the body of a request about ranges: keys of 1,024 bytes, each of which may be six in JSON.
-const rangeRequestMax = 16<<10 + PresplitKeysMax*6<<10
-
 func (a *api) ranges(w http.ResponseWriter, r *http.Request) {
-	l, err := a.arranger.Ranges(r.Context(), r.URL.Query().Get("bucket"))
+	l, err := a.Arranger.Ranges(r.Context(), r.URL.Query().Get("bucket"))
 	l.Format = RangesFormat
 	if l.Ranges == nil {
 		l.Ranges = []Range{}
@@ -150,10 +125,10 @@ func (a *api) splitRange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if (q.Range == 0) == (q.Bucket == "") || q.Range != 0 && q.Key != "" {
-		a.answer(w, r, nil, &RangeError{Invalid, "Want a range, or a bucket with a key."})
+		a.answer(w, r, nil, &RequestError{Invalid, "Want a range, or a bucket with a key."})
 		return
 	}
-	s, err := a.arranger.SplitRange(r.Context(), q)
+	s, err := a.Arranger.SplitRange(r.Context(), q)
 	a.answer(w, r, s, err)
 }
 
@@ -163,10 +138,10 @@ func (a *api) presplit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q.Bucket == "" || len(q.Keys) == 0 || len(q.Keys) > PresplitKeysMax {
-		a.answer(w, r, nil, &RangeError{Invalid, "Want a bucket, and one to 1,000 keys."})
+		a.answer(w, r, nil, &RequestError{Invalid, "Want a bucket, and one to 1,000 keys."})
 		return
 	}
-	s, err := a.arranger.Presplit(r.Context(), q)
+	s, err := a.Arranger.Presplit(r.Context(), q)
 	a.answer(w, r, s, err)
 }
 
@@ -175,35 +150,5 @@ func (a *api) moveReplica(w http.ResponseWriter, r *http.Request) {
 	if !a.read(w, r, &q) {
 		return
 	}
-	a.answer(w, r, struct{}{}, a.arranger.MoveReplica(r.Context(), q))
-}
-
-// read decodes the body of a request, or refuses it.
-func (a *api) read(w http.ResponseWriter, r *http.Request, q any) bool {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, rangeRequestMax))
-	if err == nil {
-		err = json.Unmarshal(body, q)
-	}
-	if err != nil {
-		a.answer(w, r, nil, &RangeError{Invalid, "Want a JSON object that says what to do."})
-	}
-	return err == nil
-}
-
-// answer writes what an Arranger returned.
-func (a *api) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
-	var refused *RangeError
-	switch {
-	case err == nil:
-		a.write(w, r, http.StatusOK, v)
-	case !errors.As(err, &refused):
-		a.log.WarnContext(r.Context(), "ranges cannot be shown or arranged", "err", err)
-		a.write(w, r, http.StatusServiceUnavailable, problem{"Unavailable", "The ranges cannot be shown or arranged now."})
-	case refused.Kind == NotFound:
-		a.write(w, r, http.StatusNotFound, problem{"NotFound", refused.Text})
-	case refused.Kind == Conflict:
-		a.write(w, r, http.StatusConflict, problem{"Conflict", refused.Text})
-	default:
-		a.write(w, r, http.StatusBadRequest, problem{"InvalidRequest", refused.Text})
-	}
+	a.answer(w, r, struct{}{}, a.Arranger.MoveReplica(r.Context(), q))
 }

@@ -41,10 +41,15 @@ func (a *arranger) MoveReplica(_ context.Context, q admin.MoveRequest) error {
 	return a.err
 }
 
+func (a *arranger) Maintain(_ context.Context, q admin.MaintenanceRequest) error {
+	a.asked = fmt.Sprintf("maintain %s for %d", q.Node, q.ForSeconds)
+	return a.err
+}
+
 func ask(a *arranger, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, "/-/admin/"+path, strings.NewReader(body))
-	admin.New(source{}, nil, a, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	admin.New(admin.Services{Source: source{}, Arranger: a, Operator: a}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	return w
 }
 
@@ -70,7 +75,7 @@ func TestRangesHaveTheContractsFields(t *testing.T) {
 }
 
 func TestRangeRequests(t *testing.T) {
-	gone, stuck := &admin.RangeError{Kind: admin.NotFound, Text: "gone"}, &admin.RangeError{Kind: admin.Conflict, Text: "stuck"}
+	gone, stuck := &admin.RequestError{Kind: admin.NotFound, Text: "gone"}, &admin.RequestError{Kind: admin.Conflict, Text: "stuck"}
 	for _, c := range []struct {
 		method, path, body string
 		err                error
@@ -104,6 +109,11 @@ func TestRangeRequests(t *testing.T) {
 		{"POST", "ranges/move", `{"range":7,"from":"a","to":"b"}`, stuck, "move 7 a b", 409, "Conflict"},
 		{"POST", "ranges/move", `[`, nil, "", 400, "InvalidRequest"},
 		{"DELETE", "ranges/move", "", nil, "", 405, "MethodNotAllowed"},
+		{"POST", "nodes/maintenance", `{"node":"n1","for_seconds":60}`, nil, "maintain n1 for 60", 200, ""},
+		{"POST", "nodes/maintenance", `{"node":"n1"}`, gone, "maintain n1 for 0", 404, "NotFound"},
+		{"POST", "nodes/maintenance", `{"node":"n1","for_seconds":2592001}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "nodes/maintenance", `{"node":"n1","for_seconds":-1}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "nodes/maintenance", `{"for_seconds":60}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "ranges/merge", `{}`, nil, "", 404, "NotFound"},
 	} {
 		a := &arranger{err: c.err}
@@ -117,7 +127,7 @@ func TestRangeRequests(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	admin.New(source{}, nil, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/-/admin/ranges", nil))
+	admin.New(admin.Services{Source: source{}}, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/-/admin/ranges", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("without an arranger: %d", w.Code)
 	}

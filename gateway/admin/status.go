@@ -41,6 +41,8 @@ type Node struct {
 	Site  string `json:"site"`
 	Rack  string `json:"rack"`
 	Disks []Disk `json:"disks"`
+	// MaintenanceUntil is until when somebody works on it, in seconds since 1970: it leads no range where another node can.
+	MaintenanceUntil int64 `json:"maintenance_until,omitempty"`
 	// ClockOff: its wall clock is so far from the median of all that it leads no range where another node can, and
 	// ClockAheadSeconds by how much; below zero it is behind. Seconds are told only then.
 	ClockOff          bool    `json:"clock_off,omitempty"`

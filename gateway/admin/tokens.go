@@ -40,7 +40,7 @@ func (a *api) newToken(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, http.StatusBadRequest, problem{"InvalidRequest", "Want a JSON object with expires_seconds and uses."})
 		return
 	}
-	text, expires, err := a.tokens.NewToken(r.Context(), time.Duration(q.ExpiresSeconds)*time.Second, q.Uses)
+	text, expires, err := a.Tokens.NewToken(r.Context(), time.Duration(q.ExpiresSeconds)*time.Second, q.Uses)
 	if err != nil {
 		a.log.WarnContext(r.Context(), "no token was made", "err", err)
 		a.write(w, r, http.StatusServiceUnavailable, problem{"Unavailable", "No token could be made: " + err.Error()})

@@ -30,6 +30,9 @@ type Node struct {
 	Rack string `json:"rack,omitempty"`
 	// Key is the node's public key (Ed25519): who asks to be admitted under this id must have it.
 	Key []byte `json:"key,omitempty"`
+	// Maintenance is until when somebody works on the node, in seconds since 1970: it leads nothing then where another can. Zero,
+	// or past: nobody does.
+	Maintenance int64 `json:"maintenance,omitempty"`
 }
 
 // Disk is one folder of a node.
