@@ -22,8 +22,8 @@ run: build ## found (once) and run a server on four folders under DATA=./data, S
 		--console 127.0.0.1:$$(( $(PORT) + 1 )) --peer 127.0.0.1:$$(( $(PORT) + 2 )) \
 		$(DATA)/disk1 $(DATA)/disk2 $(DATA)/disk3 $(DATA)/disk4
 
-cluster: build ## found (once) and run NODES=5 nodes on this machine, data under DATA=./data-cluster, S3 on PORT=9000, 9010, ...
-	@NODES=$(or $(NODES),5) DATA=$(if $(filter-out undefined default file,$(origin DATA)),$(DATA),./data-cluster) PORT=$(PORT) ./tools/cluster
+cluster: build ## run a cluster of NODES=5 nodes on this machine (contender demo), data under DATA=./data-cluster, S3 on PORT=9000, 9010, ...
+	@exec ./bin/contender demo --nodes $(or $(NODES),5) --port $(PORT) --dir $(if $(filter-out undefined default file,$(origin DATA)),$(DATA),./data-cluster)
 
 test: ## everything that must be green: installs what it needs, lint, race tests, mutants, real clients, promises of one node and of several, partitions, kill loop
 	./conformance/install-clients
