@@ -78,7 +78,7 @@ func (n *Node) admit(ctx context.Context, a trust.Admission) ([]byte, error) {
 		if w.FrontEnd {
 			return false, notOfNode(m, joiner.ID)
 		}
-		return putNode(m, joiner)
+		return putNode(m, joiner, n.isAway)
 	}); err != nil {
 		return nil, err
 	}
@@ -89,14 +89,26 @@ func (n *Node) admit(ctx context.Context, a trust.Admission) ([]byte, error) {
 	return json.Marshal(welcome{Map: m})
 }
 
-// putNode adds a node to a map, or brings what it says of itself up to date. The id and the name of another node are
-// refused.
-func putNode(m *clustermap.Map, x clustermap.Node) (changed bool, err error) {
+// awayTime is for how long a node must have been silent before another one may join under its name.
+const awayTime = 10 * time.Second
+
+// isAway reports whether a node has not been heard of for a while.
+func (n *Node) isAway(id clustermap.NodeID) bool {
+	now := n.env.Clock()
+	return id != n.self() && !n.peers.Reachable(id) && now.Sub(n.began) >= awayTime && now.Sub(n.peers.LastHeard(id)) >= awayTime
+}
+
+// putNode adds a node to a map, or brings what it says of itself up to date. The id of another node is refused, and its name
+// unless it is away: then the new one replaces it.
+func putNode(m *clustermap.Map, x clustermap.Node, away func(clustermap.NodeID) bool) (changed bool, err error) {
 	for i := range m.Nodes {
 		k := &m.Nodes[i]
 		switch {
+		case k.ReplacedBy != 0 && k.ID != x.ID:
+		case k.ID != x.ID && k.Name == x.Name && away(k.ID):
+			k.ReplacedBy, changed = x.ID, true
 		case k.ID != x.ID && k.Name == x.Name:
-			return false, &trust.Refusal{Kind: trust.KindRefused, Reason: fmt.Sprintf("the name %q is taken by node %s at %s: give another by --name", x.Name, k.ID, k.Peer)}
+			return false, &trust.Refusal{Kind: trust.KindRefused, Reason: fmt.Sprintf("the name %q is taken by node %s at %s: give another by --name, or, if that one is lost, stop it and try again after %v", x.Name, k.ID, k.Peer, awayTime)}
 		case k.ID == x.ID && k.Key != nil && !bytes.Equal(k.Key, x.Key):
 			return false, &trust.Refusal{Kind: trust.KindRefused, Reason: fmt.Sprintf("node %s has another key", x.ID)}
 		}
@@ -108,9 +120,9 @@ func putNode(m *clustermap.Map, x clustermap.Node) (changed bool, err error) {
 	}
 	k := m.Nodes[i]
 	x.Maintenance = k.Maintenance // an operator's word, not the node's
-	same := k.Name == x.Name && k.S3 == x.S3 && k.Peer == x.Peer && k.Site == x.Site && k.Rack == x.Rack && bytes.Equal(k.Key, x.Key)
+	same := k.Name == x.Name && k.S3 == x.S3 && k.Peer == x.Peer && k.Site == x.Site && k.Rack == x.Rack && k.ReplacedBy == x.ReplacedBy && bytes.Equal(k.Key, x.Key)
 	m.Nodes[i] = x
-	return !same, nil
+	return changed || !same, nil
 }
 
 // notOfNode refuses a front-end that asks to be known by the id of a node.

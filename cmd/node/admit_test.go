@@ -17,7 +17,7 @@ import (
 )
 
 func TestPutNode(t *testing.T) {
-	m := &clustermap.Map{Nodes: []clustermap.Node{{ID: 5, Name: "five", Peer: "h:1", Key: []byte("k5")}, {ID: 9, Name: "nine"}}}
+	m := &clustermap.Map{Nodes: []clustermap.Node{{ID: 4, Name: "four"}, {ID: 5, Name: "five", Peer: "h:1", Key: []byte("k5")}, {ID: 9, Name: "nine"}}}
 	for _, c := range []struct {
 		what    string
 		node    clustermap.Node
@@ -29,9 +29,13 @@ func TestPutNode(t *testing.T) {
 		{"another address", clustermap.Node{ID: 7, Name: "seven", Peer: "h:2", Key: []byte("k7")}, true, ""},
 		{"a name that is taken", clustermap.Node{ID: 8, Name: "five", Key: []byte("k8")}, false, "--name"},
 		{"an id that is taken", clustermap.Node{ID: 5, Name: "five", Key: []byte("other")}, false, "another key"},
-		{"a node from before there were keys", clustermap.Node{ID: 9, Name: "nine", Key: []byte("k9")}, true, ""},
+		{"the name of one that is away", clustermap.Node{ID: 11, Name: "nine", Key: []byte("k11")}, true, ""},
+		{"the same again", clustermap.Node{ID: 11, Name: "nine", Key: []byte("k11")}, false, ""},
+		{"the one that was replaced, under its name", clustermap.Node{ID: 9, Name: "nine", Key: []byte("k9")}, false, "--name"},
+		{"under another name", clustermap.Node{ID: 9, Name: "ninth", Key: []byte("k9")}, true, ""},
+		{"a node from before there were keys", clustermap.Node{ID: 4, Name: "four", Key: []byte("k4")}, true, ""},
 	} {
-		changed, err := putNode(m, c.node)
+		changed, err := putNode(m, c.node, func(id clustermap.NodeID) bool { return id == 9 })
 		var refusal *trust.Refusal
 		if c.refused != "" {
 			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, c.refused) {
@@ -43,7 +47,7 @@ func TestPutNode(t *testing.T) {
 			t.Errorf("%s: changed %v, %v", c.what, changed, err)
 		}
 	}
-	if len(m.Nodes) != 3 || m.Nodes[1].ID != 7 || m.Nodes[1].Peer != "h:2" || string(m.Nodes[2].Key) != "k9" {
+	if len(m.Nodes) != 5 || string(m.Nodes[0].Key) != "k4" || m.Nodes[2].ID != 7 || m.Nodes[2].Peer != "h:2" || m.Nodes[3].ReplacedBy != 0 || m.Nodes[4].ID != 11 {
 		t.Errorf("nodes %+v", m.Nodes)
 	}
 }

@@ -35,11 +35,6 @@ func examine(cfg *Config, env *Env) []*folder {
 		if f.empty, f.err = identity.Empty(env.FS, dir); f.err != nil {
 			continue
 		}
-		if f.empty && cfg.Init {
-			if f.err = identity.Make(env.FS, dir); f.err != nil {
-				continue
-			}
-		}
 		if f.lock, f.err = identity.Lock(env.FS, dir); f.err != nil {
 			continue
 		}
@@ -103,7 +98,7 @@ func clusterOf(fs []*folder) (c disk.ClusterID, err error) {
 }
 
 // adopt readies the folders of a cluster that exists: members are opened, folders whose founding was cut short just
-// before its end are promoted, all others stay out with their reason.
+// before its end are promoted, all others stay out with their reason, blank ones for now (see takeBlank).
 func adopt(ctx context.Context, cfg *Config, env *Env, fs []*folder, cluster disk.ClusterID) {
 	for _, f := range fs {
 		if f.err == nil && f.ident.Cluster == cluster && f.ident.State == identity.Founding {
@@ -112,16 +107,19 @@ func adopt(ctx context.Context, cfg *Config, env *Env, fs []*folder, cluster dis
 		if f.err == nil {
 			f.err = f.open(ctx, cfg, env, cluster)
 		}
-		if f.err != nil {
-			advice := ""
-			var id *identity.Error
-			if errors.As(f.err, &id) {
-				advice = id.Advice()
-			}
-			env.Log.Warn("a folder takes no part", "folder", f.dir, "error", f.err, "advice", advice)
+		if f.err != nil && !f.blank() {
+			f.tell(env)
 		}
 	}
 }
+
+// tell says that the folder takes no part, and why.
+func (f *folder) tell(env *Env) {
+	env.Log.Warn("a folder takes no part", "folder", f.dir, "error", f.err)
+}
+
+// blank reports whether nothing is in the folder that could be anybody's.
+func (f *folder) blank() bool { return f.empty && errors.Is(f.err, identity.ErrNoIdentity) }
 
 // open raises the boot count and opens the disk.
 func (f *folder) open(ctx context.Context, cfg *Config, env *Env, cluster disk.ClusterID) (err error) {
@@ -165,26 +163,31 @@ func drawCluster(r io.Reader) (cluster disk.ClusterID, err error) {
 // the founding, or the joining, may be done anew.
 func prepare(ctx context.Context, cfg *Config, env *Env, fs []*folder, cluster disk.ClusterID) error {
 	for _, f := range fs {
-		for _, left := range []string{"log", "state", mapcopy.File, credentialsFile, portsFile, authorityFile} {
-			if err := env.FS.RemoveAll(env.FS.PathJoin(f.dir, left)); err != nil {
-				return fmt.Errorf("clear what an unfinished founding left: %w", err)
-			}
-		}
-		id, err := randomID(env.Rand)
-		if err != nil {
+		if err := f.prepare(ctx, cfg, env, cluster); err != nil {
 			return err
-		}
-		f.ident, f.err = identity.Found(env.FS, f.dir, identity.File{
-			Cluster: cluster, Disk: disk.ID(id), Created: env.Clock(), SegmentBytes: cfg.SegmentBytes,
-		}, env.Device)
-		if f.err == nil {
-			f.err = f.open(ctx, cfg, env, cluster)
-		}
-		if f.err != nil {
-			return f.err
 		}
 	}
 	return nil
+}
+
+// prepare makes the folder a new disk of a cluster, still in the state Founding.
+func (f *folder) prepare(ctx context.Context, cfg *Config, env *Env, cluster disk.ClusterID) error {
+	for _, left := range []string{"log", "state", mapcopy.File, credentialsFile, portsFile, authorityFile} {
+		if err := env.FS.RemoveAll(env.FS.PathJoin(f.dir, left)); err != nil {
+			return fmt.Errorf("clear what an unfinished founding left: %w", err)
+		}
+	}
+	id, err := randomID(env.Rand)
+	if err != nil {
+		return err
+	}
+	f.ident, f.err = identity.Found(env.FS, f.dir, identity.File{
+		Cluster: cluster, Disk: disk.ID(id), Created: env.Clock(), SegmentBytes: cfg.SegmentBytes,
+	}, env.Device)
+	if f.err == nil {
+		f.err = f.open(ctx, cfg, env, cluster)
+	}
+	return f.err
 }
 
 // promote makes the disks members: from now on the cluster exists.

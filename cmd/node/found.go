@@ -105,6 +105,7 @@ func (n *Node) describe(f *folder, node clustermap.NodeID) (clustermap.Disk, err
 	}
 	return clustermap.Disk{
 		ID: f.ident.Disk, Node: node, Path: path, Device: fmt.Sprintf("%d", dev), CapacityBytes: f.disk.Usage().CapacityBytes,
+		Mount: f.ident.Mount.Own(),
 	}, nil
 }
 

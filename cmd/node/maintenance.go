@@ -22,7 +22,9 @@ func (n *Node) Maintain(ctx context.Context, q admin.MaintenanceRequest) error {
 		until = n.env.Clock().Add(time.Duration(q.ForSeconds) * time.Second).Unix()
 	}
 	return n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
-		i := slices.IndexFunc(m.Nodes, func(c clustermap.Node) bool { return c.Name == q.Node || c.ID.String() == q.Node })
+		i := slices.IndexFunc(m.Nodes, func(c clustermap.Node) bool {
+			return c.Name == q.Node && c.ReplacedBy == 0 || c.ID.String() == q.Node
+		})
 		if i < 0 {
 			return false, &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no node %q.", q.Node)}
 		}

@@ -63,6 +63,7 @@ type Node struct {
 	s3, console, peer net.Listener
 	front             *gateway.Gateway
 
+	began     time.Time
 	keptNodes atomic.Int64 // how many nodes the map on this node's disks lists
 	settled   atomic.Bool  // the system records are there and the root key is known
 	refused   chan error   // why this node must not go on serving; at most one
@@ -81,7 +82,7 @@ func Open(ctx context.Context, cfg Config, env Env) (n *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n = &Node{cfg: cfg, env: env, disks: map[disk.ID]*local.Disk{}, stores: map[disk.ID]*store.Store{}, metrics: newMetrics(), refused: make(chan error, 1)}
+	n = &Node{cfg: cfg, env: env, began: env.Clock(), disks: map[disk.ID]*local.Disk{}, stores: map[disk.ID]*store.Store{}, metrics: newMetrics(), refused: make(chan error, 1)}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	defer func() {
@@ -142,7 +143,7 @@ func (n *Node) openDisks(ctx context.Context) error {
 // takeDisks takes the folders that are open into use.
 func (n *Node) takeDisks() error {
 	for _, f := range n.folders {
-		if f.disk == nil {
+		if f.disk == nil || n.disks[f.disk.ID()] != nil {
 			continue
 		}
 		n.disks[f.disk.ID()] = f.disk
@@ -159,6 +160,14 @@ func (n *Node) takeDisks() error {
 // begin founds a cluster, if that is asked for and possible.
 func (n *Node) begin(ctx context.Context) error {
 	if err := mayFound(&n.cfg, n.folders); err != nil {
+		return err
+	}
+	for _, f := range n.folders {
+		if err := f.claim(&n.env); err != nil {
+			return err
+		}
+	}
+	if err := distinct(&n.env, n.folders); err != nil { // they are there only now
 		return err
 	}
 	cluster, err := drawCluster(n.env.Rand)
@@ -195,7 +204,11 @@ func (n *Node) rejoin(ctx context.Context, cluster disk.ClusterID) error {
 	if err := n.listen(n.loadPorts()); err != nil {
 		return err
 	}
-	return n.loadIdentity(cluster)
+	if err := n.loadIdentity(cluster); err != nil {
+		return err
+	}
+	n.takeBlank(ctx, cluster)
+	return n.takeDisks()
 }
 
 // takeRegion lets the cluster's region count.

@@ -32,8 +32,8 @@ func (n *Node) register(ctx context.Context) error {
 		x := *old
 		n.setAddresses(&x)
 		x.Name, x.Site, x.Rack = n.cfg.Name, n.cfg.Site, n.cfg.Rack
-		x.Key = n.publicKey()
-		changed, err := putNode(m, x)
+		x.Key, x.ReplacedBy = n.publicKey(), 0
+		changed, err := putNode(m, x, func(clustermap.NodeID) bool { return false })
 		if err != nil {
 			return false, err
 		}
@@ -42,10 +42,20 @@ func (n *Node) register(ctx context.Context) error {
 			if err != nil {
 				return false, err
 			}
-			changed = changed || c
+			changed = replace(m, d) || changed || c
 		}
 		return changed, nil
 	})
+}
+
+// replace notes that a disk has taken the place of those that were in its folder before, and reports whether that is new.
+func replace(m *clustermap.Map, by clustermap.Disk) (changed bool) {
+	for i := range m.Disks {
+		if d := &m.Disks[i]; d.ID != by.ID && d.Node == by.Node && d.Path == by.Path && d.ReplacedBy != by.ID {
+			d.ReplacedBy, changed = by.ID, true
+		}
+	}
+	return changed
 }
 
 var errDiskMoved = errors.New("the cluster map gives the disk to another node")

@@ -9,6 +9,7 @@ import (
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/trust"
 )
 
 // settlePause is the time between two tries to reach the system range.
@@ -32,7 +33,8 @@ func (n *Node) settle(ctx context.Context) {
 			n.settled.Store(true)
 			return
 		}
-		if errors.Is(err, errOtherRootKey) {
+		var refusal *trust.Refusal
+		if errors.Is(err, errOtherRootKey) || errors.As(err, &refusal) {
 			n.refused <- err
 			return
 		}

@@ -22,6 +22,7 @@ const (
 	stateMissing     = "missing"
 	stateFailed      = "failed"
 	stateUnreachable = "unreachable"
+	stateReplaced    = "replaced" // by another that is in its place; nothing of it is expected back
 )
 
 var _ admin.Source = (*Node)(nil)
@@ -40,9 +41,11 @@ func (n *Node) Status(ctx context.Context) (admin.Status, error) {
 	whole := true
 	for i := range m.Nodes {
 		node := n.nodeStatus(m, &m.Nodes[i])
-		whole = whole && node.State == admin.StateUp && !node.ClockOff
+		if node.State != stateReplaced {
+			whole = whole && node.State == admin.StateUp && !node.ClockOff
+		}
 		for _, d := range node.Disks {
-			whole = whole && d.State == admin.StateUp
+			whole = whole && (d.State == admin.StateUp || d.State == stateReplaced)
 		}
 		s.Nodes = append(s.Nodes, node)
 	}
@@ -122,6 +125,9 @@ func (n *Node) nodeStatus(m *clustermap.Map, c *clustermap.Node) admin.Node {
 	if c.ID != n.self() && !n.peers.Reachable(c.ID) {
 		out.State = stateUnreachable
 	}
+	if c.ReplacedBy != 0 {
+		out.State, out.ReplacedBy = stateReplaced, c.ReplacedBy.String()
+	}
 	if n.isWorkedOn(c) {
 		out.MaintenanceUntil = c.Maintenance
 	}
@@ -138,9 +144,15 @@ func (n *Node) nodeStatus(m *clustermap.Map, c *clustermap.Node) admin.Node {
 		if h.CapacityBytes == 0 {
 			h.CapacityBytes = d.CapacityBytes
 		}
-		out.Disks = append(out.Disks, admin.Disk{
+		x := admin.Disk{
 			ID: d.ID.String(), Path: d.Path, Device: d.Device, State: state, UsedBytes: h.UsedBytes, CapacityBytes: h.CapacityBytes,
-		})
+		}
+		if d.ReplacedBy != 0 {
+			x.State, x.ReplacedBy = stateReplaced, d.ReplacedBy.String()
+		} else if c.ReplacedBy != 0 {
+			x.State = stateReplaced
+		}
+		out.Disks = append(out.Disks, x)
 	}
 	return out
 }

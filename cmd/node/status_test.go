@@ -49,7 +49,7 @@ func TestMissingFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		removeBelow(t, fs, gone.dir)
+		remove(t, fs, gone.dir)
 		s = open()
 		s.checkOneFailed(gone, stateMissing)
 		second := s.leaderOf(dataRange)
@@ -57,7 +57,7 @@ func TestMissingFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		removeBelow(t, fs, second.dir)
+		remove(t, fs, second.dir)
 		s = open()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // virtual
 		defer cancel()
@@ -73,16 +73,10 @@ func TestMissingFolder(t *testing.T) {
 	})
 }
 
-func removeBelow(t *testing.T, fs *disktest.FS, dir string) {
+func remove(t *testing.T, fs *disktest.FS, dir string) {
 	t.Helper()
-	names, err := fs.List(dir)
-	if err != nil {
+	if err := fs.RemoveAll(dir); err != nil {
 		t.Fatal(err)
-	}
-	for _, name := range names {
-		if err := fs.RemoveAll(fs.PathJoin(dir, name)); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

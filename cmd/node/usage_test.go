@@ -47,7 +47,7 @@ func TestBytesBelowPolicy(t *testing.T) {
 			t.Fatalf("folders with one replica: %v, want two", gone)
 		}
 		for _, dir := range gone {
-			removeBelow(t, fs, dir)
+			remove(t, fs, dir)
 		}
 
 		s = open()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,13 +14,21 @@ import (
 	"github.com/contender/contender/conformance/harness"
 )
 
-// TestEmptiedFolder empties one of four folders while the server is stopped: it starts, names the folder missing, and
-// reads and writes on the other three.
+// TestEmptiedFolder empties one of four folders while the server is stopped, or removes it: it starts, names the disk replaced by
+// a new one in the same folder, or missing, and reads and writes on the others.
 func TestEmptiedFolder(t *testing.T) {
+	ways := []struct {
+		take   func(*testing.T, string)
+		states map[string]int // as they are shown then
+	}{
+		{empty, map[string]int{"replaced": 1, "up": 1}},
+		{func(t *testing.T, dir string) { empty(t, dir); mustRemove(t, dir) }, map[string]int{"missing": 1}},
+	}
 	for i := range 4 {
 		if !harness.Full() && i%2 == 1 {
 			continue
 		}
+		lost := ways[i/2]
 		t.Run(fmt.Sprintf("folder %d", i+1), func(t *testing.T) {
 			s := harness.New(t, 4)
 			s.Start()
@@ -46,16 +55,18 @@ func TestEmptiedFolder(t *testing.T) {
 			if err := s.Stop(); err != nil {
 				t.Fatalf("stop: %v", err)
 			}
-			empty(t, s.Dirs[i])
+			lost.take(t, s.Dirs[i])
 			s.Start()
+			states := map[string]int{} // of the disks that were in the folder, and are
 			for _, d := range askStatus(t, s).Nodes[0].Disks {
-				want := "up"
 				if d.Path == s.Dirs[i] {
-					want = "missing"
+					states[d.State]++
+				} else if d.State != "up" {
+					t.Errorf("%s is shown %s", d.Path, d.State)
 				}
-				if d.State != want {
-					t.Errorf("%s is shown %s, want %s", d.Path, d.State, want)
-				}
+			}
+			if want := lost.states; !maps.Equal(states, want) {
+				t.Errorf("%s is shown %v, want %v", s.Dirs[i], states, want)
 			}
 			read("before")
 			write("after")
@@ -79,6 +90,13 @@ func empty(t *testing.T, dir string) {
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func mustRemove(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -48,6 +48,15 @@ func Load(fs vfs.FS, dir string, device Device) (File, error) {
 	return f, nil
 }
 
+// Mounted tells how a folder that is there lies in the file system.
+func Mounted(dir string, device Device) (Mount, error) {
+	m, err := look(dir, device)
+	if err != nil {
+		err = fail(dir, err, "")
+	}
+	return m, err
+}
+
 // Found makes a folder a new disk of a cluster: state Founding, boot count 0. f brings cluster, disk, creation time and
 // segment size. The folder is made if it is absent; it must be Empty, or a folder whose founding was never completed,
 // else ErrNotEmpty. When Found returns nil the identity, and the folder itself, survive a crash.

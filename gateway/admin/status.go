@@ -43,6 +43,8 @@ type Node struct {
 	Disks []Disk `json:"disks"`
 	// MaintenanceUntil is until when somebody works on it, in seconds since 1970: it leads no range where another node can.
 	MaintenanceUntil int64 `json:"maintenance_until,omitempty"`
+	// ReplacedBy is the id of the node that joined in its place. Nothing of it is expected back.
+	ReplacedBy string `json:"replaced_by,omitempty"`
 	// ClockOff: its wall clock is so far from the median of all that it leads no range where another node can, and
 	// ClockAheadSeconds by how much; below zero it is behind. Seconds are told only then.
 	ClockOff          bool    `json:"clock_off,omitempty"`
@@ -64,6 +66,8 @@ type Disk struct {
 	State         string `json:"state"`  // StateUp or a word for what is wrong
 	UsedBytes     int64  `json:"used_bytes"`
 	CapacityBytes int64  `json:"capacity_bytes"`
+	// ReplacedBy is the id of the disk that came to be in its folder. Nothing of it is expected back.
+	ReplacedBy string `json:"replaced_by,omitempty"`
 }
 
 // StateUp is the state of a node or disk with which nothing is wrong.

@@ -33,6 +33,8 @@ type Node struct {
 	// Maintenance is until when somebody works on the node, in seconds since 1970: it leads nothing then where another can. Zero,
 	// or past: nobody does.
 	Maintenance int64 `json:"maintenance,omitempty"`
+	// ReplacedBy is the node that joined under this one's name, without anything of what it had, while it was away. Zero: none.
+	ReplacedBy NodeID `json:"replaced_by,omitempty"`
 }
 
 // Disk is one folder of a node.
@@ -42,6 +44,10 @@ type Disk struct {
 	Path          string  `json:"path"`
 	Device        string  `json:"device"` // names the device that the folder lies on, unique within the node
 	CapacityBytes int64   `json:"capacity_bytes"`
+	// Mount: the folder was a mount of its own when the disk came to be.
+	Mount bool `json:"mount,omitempty"`
+	// ReplacedBy is the disk that came to be in the same folder when nothing of this one was there any more. Zero: none.
+	ReplacedBy disk.ID `json:"replaced_by,omitempty"`
 }
 
 // Slot is one place of a placement group.

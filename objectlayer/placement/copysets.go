@@ -23,6 +23,7 @@ const (
 // of one that is in too many: a disk that joins changes about four sets, in one disk each. The first sets of a map are those
 // that its ranges lie on. With few disks there are none, and ranges lie as they come.
 func GrowCopysets(m *clustermap.Map) ([]clustermap.Copyset, bool) {
+	m = m.Standing()
 	if len(m.Disks) <= copysetDisks {
 		return nil, len(m.Copysets) > 0
 	}
@@ -53,6 +54,7 @@ func GrowCopysets(m *clustermap.Map) ([]clustermap.Copyset, bool) {
 // AddCopyset returns the copysets of a map with one more: where an operator sends a range it may stay. They are the map's own
 // if it has none, or that one, or as many as it may have.
 func AddCopyset(m *clustermap.Map, disks []disk.ID) []clustermap.Copyset {
+	m = m.Standing()
 	c := newCopysets(m)
 	if len(m.Copysets) == 0 || len(disks) != c.width || c.ideal.wider(c.narrow(disks)) {
 		return m.Copysets

@@ -13,7 +13,7 @@ import (
 )
 
 // GrowGroups says whether the map's open placement groups, its open layout, still are what Build would make of all its
-// disks for the map's policy. If so it returns the map itself and false. If not it returns a clone, of the same revision,
+// standing disks for the map's policy. If so it returns the map itself and false. If not it returns a clone, of the same revision,
 // with a new layout over all disks, whether they are alive or not, and with every older group closed; the bytes stay
 // where they are. The first layout of a map is 0.
 //
@@ -75,13 +75,13 @@ func newGrowth(m *clustermap.Map) (*growth, error) {
 	if err != nil {
 		return nil, err
 	}
-	bare := *m
-	bare.Disks = slices.SortedFunc(slices.Values(m.Disks), func(a, b clustermap.Disk) int { return cmp.Compare(a.ID, b.ID) })
+	bare := *m.Standing()
+	bare.Disks = slices.SortedFunc(slices.Values(bare.Disks), func(a, b clustermap.Disk) int { return cmp.Compare(a.ID, b.ID) })
 	g := &growth{m: &bare, policy: policy, places: clustermap.NewPlaces(&bare)}
 	if g.coding, err = policy.on(g.places); err != nil {
 		return nil, err
 	}
-	if len(m.Disks) == 0 {
+	if len(bare.Disks) == 0 {
 		return nil, fmt.Errorf("the map has no disks")
 	}
 	for _, x := range m.Groups {

@@ -34,10 +34,11 @@ func keyOf(disks []disk.ID) (k setKey, ok bool) {
 	return k, true
 }
 
-// NewPlanner returns a planner for a map. Alive says which disks may get replicas (nil: all), lost which ones' replicas are
+// NewPlanner returns a planner for a map. Replicas on disks that others have replaced are moved. Alive says which disks may get replicas (nil: all), lost which ones' replicas are
 // to be replaced where another disk is as good a place (nil: those that are not alive). That a disk is away for a while is no
 // reason to move replicas.
 func NewPlanner(m *clustermap.Map, alive, lost func(disk.ID) bool) *Planner {
+	m = m.Standing()
 	p := &Planner{
 		layout: newLayout(m), alive: make([]bool, len(m.Disks)), lost: make([]bool, len(m.Disks)), load: make([]int, len(m.Disks)),
 		ranges: make(map[uint64]int, len(m.Ranges)), expected: map[uint64][]disk.ID{}, resting: map[setKey]bool{},

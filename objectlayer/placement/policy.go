@@ -102,9 +102,10 @@ func DomainLevel(p *clustermap.Places) clustermap.Level {
 	return clustermap.Folder
 }
 
-// Coding returns the coding that the policy asks for on a map. It is an error if the map has too few domains for it.
+// Coding returns the coding that the policy asks for on a map's standing disks. It is an error if they lie in too few domains
+// for it.
 func (p Policy) Coding(m *clustermap.Map) (Coding, error) {
-	return p.on(clustermap.NewPlaces(m))
+	return p.on(clustermap.NewPlaces(m.Standing()))
 }
 
 func (p Policy) on(places *clustermap.Places) (Coding, error) {

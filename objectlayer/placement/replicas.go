@@ -5,10 +5,13 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 )
 
-// Replicas returns how many replicas a metadata range should have on a map, counted on what the map lists, not on what
-// is alive: three wherever three disks exist, one or two only with so many disks in all; five from five domains on;
+// Replicas returns how many replicas a metadata range should have on a map, counted on what the map lists and nobody has
+// replaced, not on what is alive: three wherever three disks exist, one or two only with so many disks in all; five from five domains on;
 // seven from seven domains on if the cluster's policy has three parity shards or more.
-func Replicas(m *clustermap.Map) int { return replicasOn(m, clustermap.NewPlaces(m)) }
+func Replicas(m *clustermap.Map) int {
+	m = m.Standing()
+	return replicasOn(m, clustermap.NewPlaces(m))
+}
 
 func replicasOn(m *clustermap.Map, places *clustermap.Places) int {
 	domains := places.Count(DomainLevel(places))
