@@ -173,6 +173,9 @@ type Status struct {
 		Disks           []struct{ ID, Path, State string }
 	}
 	FrontEnds []struct{ ID, Name, S3 string } `json:"front_ends"`
+	Ranges    struct {
+		UnderReplicated int `json:"under_replicated"`
+	}
 	Tolerates struct{ Folder, Device, Node int }
 
 	Text string `json:"-"` // as it came

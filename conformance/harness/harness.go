@@ -177,6 +177,33 @@ func (s *Server) WaitReady() {
 	s.t.Fatalf("%s is not ready after %v: %s\n%s", s.Name, readyTimeout, last, s.out.tail())
 }
 
+// EndsBeforeGreeting waits until the server has greeted or ended, and reports whether it ended.
+func (s *Server) EndsBeforeGreeting() bool {
+	s.t.Helper()
+	select {
+	case g := <-s.out.greeting:
+		s.Endpoint, s.Peer, s.greeted = g.endpoint, g.peer, true
+		return false
+	case <-s.ended:
+		s.cmd = nil
+		return true
+	case <-time.After(readyTimeout):
+		s.t.Fatalf("%s neither greets nor ends\n%s", s.Name, s.out.tail())
+	}
+	return false
+}
+
+// Ends waits for the server to end by itself, and reports whether it did in time.
+func (s *Server) Ends(within time.Duration) bool {
+	select {
+	case <-s.ended:
+		s.cmd = nil
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
 // ready asks once whether the server is ready, and returns what it said.
 func (s *Server) ready(ctx context.Context) (bool, string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+"/-/ready", nil)
