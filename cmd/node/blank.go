@@ -65,7 +65,7 @@ func (n *Node) mayTake(f *folder, old *clustermap.Disk) error {
 		return &identity.Error{Dir: f.dir, Err: errGone, Detail: fmt.Sprintf("disk %s; mount what belongs there, or make the folder to have it taken as a new disk", old.ID)}
 	}
 	mount, err := identity.Mounted(f.dir, n.env.Device)
-	if err == nil && old.Mount && mount.Known && !mount.Own() {
+	if err == nil && old.Mount && mount.Known && !mount.Own() && !mutantUnmounted {
 		err = &identity.Error{Dir: f.dir, Err: identity.ErrUnmounted, Detail: fmt.Sprintf("disk %s was a mount of its own", old.ID)}
 	}
 	return err

@@ -83,18 +83,25 @@ func closeFolders(fs []*folder) error {
 	return errors.Join(errs...)
 }
 
-// clusterOf returns the cluster that the member folders belong to; zero if there is no member.
+// clusterOf returns the cluster that most of the member folders belong to; zero if there is no member. As many of another one
+// are an error: nobody can say which is meant.
 func clusterOf(fs []*folder) (c disk.ClusterID, err error) {
+	count := map[disk.ClusterID]int{}
 	for _, f := range fs {
-		if f.err != nil || f.ident.State != identity.Member {
-			continue
+		if f.err == nil && f.ident.State == identity.Member {
+			count[f.ident.Cluster]++
 		}
-		if c != (disk.ClusterID{}) && c != f.ident.Cluster {
-			return c, fmt.Errorf("folder %s belongs to cluster %s, others to %s: give only folders of one cluster", f.dir, f.ident.Cluster, c)
-		}
-		c = f.ident.Cluster
 	}
-	return c, nil
+	for _, f := range fs { // in their order, so that it is the same each time
+		other := f.ident.Cluster
+		switch {
+		case count[other] > count[c]:
+			c, err = other, nil
+		case other != c && count[other] > 0 && count[other] == count[c]:
+			err = fmt.Errorf("folder %s belongs to cluster %s, as many others to %s: give only folders of one cluster", f.dir, other, c)
+		}
+	}
+	return c, err
 }
 
 // adopt readies the folders of a cluster that exists: members are opened, folders whose founding was cut short just

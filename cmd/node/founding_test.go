@@ -276,6 +276,16 @@ func TestTwoClustersAreRefused(t *testing.T) {
 		if says := refused(t, cfg, memoryEnv(fs, newPipes())); !strings.Contains(says, "belongs to cluster") {
 			t.Errorf("%q does not tell of the two clusters", says)
 		}
+		more := cfg
+		more.Dirs = cfg.Dirs[:3] // one of them is foreign
+		p := newPipes()
+		s := serveOn(t, more, memoryEnv(fs, p), p.transport())
+		if f := s.folders[2]; f.disk != nil || !errors.Is(f.err, identity.ErrForeignCluster) || len(s.disks) != 2 {
+			t.Errorf("%d disks, of the foreign folder it says %v", len(s.disks), f.err)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -1,0 +1,5 @@
+//go:build !mutant_unmounted
+
+package node
+
+const mutantUnmounted = false

@@ -1,0 +1,5 @@
+//go:build !mutant_mutepong
+
+package wire
+
+const mutantMutePong = false
