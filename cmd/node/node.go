@@ -45,6 +45,7 @@ type Node struct {
 
 	topology   *mapcopy.Copy
 	meta       metashards.Store
+	buckets    *bucket.Resolver
 	outbox     *outbox.Worker
 	readied    atomic.Uint64 // where the ranges lie that readiness asks next
 	identities identities
@@ -278,6 +279,7 @@ func (n *Node) startLayer(run context.Context) error {
 		return err
 	}
 	resolver := bucket.NewResolver(n.meta, n.env.Clock, n.env.Rand)
+	n.buckets = resolver
 	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
 		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.outboxes, Alive: n.alive, Log: n.env.Log,
@@ -290,7 +292,7 @@ func (n *Node) startLayer(run context.Context) error {
 		Metrics: n.metrics.handler(), MetricsAccess: map[MetricsAccess]gateway.Access{
 			MetricsLocal: gateway.AccessLoopback, MetricsOpen: gateway.AccessPublic, MetricsSigned: gateway.AccessRoot,
 		}[n.cfg.Metrics],
-		Admin: admin.New(admin.Services{Source: n, Tokens: n, Arranger: n, Operator: n}, n.env.Log), Observe: n.metrics.observe,
+		Admin: admin.New(admin.Services{Source: n, Tokens: n, Arranger: n, Operator: n, Explainer: n}, n.env.Log), Observe: n.metrics.observe,
 	})
 	if err != nil {
 		return err

@@ -11,10 +11,11 @@ const Prefix = "/-/admin/"
 
 // Services are what the endpoints stand on. Without one its endpoints are not there; the Source must be.
 type Services struct {
-	Source   Source
-	Tokens   Tokens
-	Arranger Arranger
-	Operator Operator
+	Source    Source
+	Tokens    Tokens
+	Arranger  Arranger
+	Operator  Operator
+	Explainer Explainer
 }
 
 // New returns the handler of everything below Prefix. It does not authenticate: the front has done so. It is safe for
@@ -42,6 +43,9 @@ func New(s Services, log *slog.Logger) http.Handler {
 	}
 	if s.Operator != nil {
 		post("nodes/maintenance", a.maintain)
+	}
+	if s.Explainer != nil {
+		get("explain", a.explain)
 	}
 	m.HandleFunc(Prefix, a.unknown)
 	return m

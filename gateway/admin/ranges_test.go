@@ -46,10 +46,15 @@ func (a *arranger) Maintain(_ context.Context, q admin.MaintenanceRequest) error
 	return a.err
 }
 
+func (a *arranger) Explain(_ context.Context, bucket, key, version string) (admin.Explanation, error) {
+	a.asked = fmt.Sprintf("explain %s/%s %s", bucket, key, version)
+	return admin.Explanation{}, a.err
+}
+
 func ask(a *arranger, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, "/-/admin/"+path, strings.NewReader(body))
-	admin.New(admin.Services{Source: source{}, Arranger: a, Operator: a}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	admin.New(admin.Services{Source: source{}, Arranger: a, Operator: a, Explainer: a}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	return w
 }
 
@@ -114,6 +119,11 @@ func TestRangeRequests(t *testing.T) {
 		{"POST", "nodes/maintenance", `{"node":"n1","for_seconds":2592001}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "nodes/maintenance", `{"node":"n1","for_seconds":-1}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "nodes/maintenance", `{"for_seconds":60}`, nil, "", 400, "InvalidRequest"},
+		{"GET", "explain?bucket=b&key=a%20b%2Bc%26d", "", nil, "explain b/a b+c&d ", 200, ""},
+		{"GET", "explain?bucket=b&key=k&version=v", "", gone, "explain b/k v", 404, "NotFound"},
+		{"GET", "explain?bucket=b", "", nil, "", 400, "InvalidRequest"},
+		{"GET", "explain?key=k", "", nil, "", 400, "InvalidRequest"},
+		{"POST", "explain", "", nil, "", 405, "MethodNotAllowed"},
 		{"POST", "ranges/merge", `{}`, nil, "", 404, "NotFound"},
 	} {
 		a := &arranger{err: c.err}

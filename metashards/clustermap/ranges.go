@@ -65,6 +65,15 @@ func (m *Map) Range(id uint64) *Range {
 	return nil
 }
 
+// RangeOf returns the range that a position lies in, nil if the map shows none there.
+func (m *Map) RangeOf(position []byte) *Range {
+	i, _ := m.overlapping(position, append(slices.Clone(position), 0))
+	if i == len(m.Ranges) || bytes.Compare(m.Ranges[i].Start, position) > 0 {
+		return nil
+	}
+	return &m.Ranges[i]
+}
+
 // RangeAt returns the range that starts at a position, nil if none does.
 func (m *Map) RangeAt(start []byte) *Range {
 	i, ok := slices.BinarySearchFunc(m.Ranges, start, func(r Range, start []byte) int { return bytes.Compare(r.Start, start) })

@@ -78,6 +78,19 @@ func Tolerates(m *clustermap.Map, alive func(disk.ID) bool, usage *metapb.Usage,
 	for _, p := range extra {
 		t.add(p)
 	}
+	return t.result()
+}
+
+// ToleratesOf tells the same of some things alone, not of all that the map's groups and ranges keep.
+func ToleratesOf(m *clustermap.Map, alive func(disk.ID) bool, things ...Placed) clustermap.Tolerance {
+	t := newTolerator(m, alive)
+	for _, p := range things {
+		t.add(p)
+	}
+	return t.result()
+}
+
+func (t *tolerator) result() clustermap.Tolerance {
 	for l, n := range t.least {
 		t.least[l] = max(n, 0)
 	}
