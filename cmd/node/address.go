@@ -123,7 +123,7 @@ const portsFile = "ports"
 
 // loadPorts reads the ports of an earlier run; zero where there were none.
 func (n *Node) loadPorts() (p ports) {
-	for _, dir := range n.dirs() {
+	for _, dir := range n.legible() {
 		f, err := n.env.FS.Open(n.env.FS.PathJoin(dir, portsFile))
 		if err != nil {
 			continue

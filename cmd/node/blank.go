@@ -13,7 +13,7 @@ import (
 )
 
 // A blank folder of a node that has others becomes a new disk by itself: one that was never there before, one that somebody has
-// emptied, or a new disk that is mounted where another was. One that was a mount and is none now is refused: what belongs there
+// emptied, or a new disk that is mounted where another was; so does one that was set back (see lives.go). One that was a mount and is none now is refused: what belongs there
 // is not lost, it only is not mounted.
 
 // errGone says that a folder is not there in which a disk was.
@@ -23,11 +23,15 @@ var errGone = errors.New("is not there, and a disk was in it")
 func (n *Node) takeBlank(ctx context.Context, cluster disk.ClusterID) {
 	m := n.topology.Map()
 	for _, f := range n.folders {
-		if !f.blank() {
+		setBack := errors.Is(f.err, errSetBack)
+		if !f.blank() && !setBack {
 			continue
 		}
 		old := n.diskAt(m, f.dir)
-		if f.err = n.mayTake(f, old); f.err == nil {
+		if f.err = n.mayTake(f, old); f.err == nil && setBack {
+			f.err = f.clear(&n.env)
+		}
+		if f.err == nil {
 			f.err = n.take(ctx, f, cluster)
 		}
 		if f.err != nil {
@@ -69,6 +73,23 @@ func (n *Node) mayTake(f *folder, old *clustermap.Disk) error {
 		err = &identity.Error{Dir: f.dir, Err: identity.ErrUnmounted, Detail: fmt.Sprintf("disk %s was a mount of its own", old.ID)}
 	}
 	return err
+}
+
+// clear removes what a disk left in the folder that was set back. Its identity goes first: it must not come to be served.
+func (f *folder) clear(env *Env) error {
+	names, err := env.FS.List(f.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range append([]string{identity.Name}, names...) {
+		if identity.Belongs(name) {
+			if err := env.FS.RemoveAll(env.FS.PathJoin(f.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	f.ident, f.lives = identity.File{}, nil
+	return nil
 }
 
 // take makes a blank folder a disk.

@@ -22,6 +22,7 @@ type folder struct {
 	empty bool
 	lock  io.Closer
 	ident identity.File
+	lives []life // of the disk, the last one is now's
 	disk  *local.Disk
 	err   error
 }

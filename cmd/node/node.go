@@ -53,6 +53,7 @@ type Node struct {
 
 	frontEnd *frontEnd // what a node without disks tells of itself; nil: it has some
 
+	lives     lastLives      // of all disks of the cluster
 	identity  trust.Identity // as it was when this process began; trust has the one of now
 	trust     *trust.Credentials
 	directory *wire.MapDirectory
@@ -101,6 +102,12 @@ func Open(ctx context.Context, cfg Config, env Env) (n *Node, err error) {
 // start opens the disks and starts all that a node with disks does; run is the context of what goes on.
 func (n *Node) start(ctx, run context.Context) error {
 	if err := n.openDisks(ctx); err != nil {
+		return err
+	}
+	if len(n.disks) == 0 {
+		return errNoFolder
+	}
+	if err := n.noteLives(); err != nil {
 		return err
 	}
 	if err := n.startPeers(run); err != nil {
@@ -152,8 +159,8 @@ func (n *Node) takeDisks() error {
 			return err
 		}
 	}
-	if len(n.disks) == 0 {
-		return errors.New("none of the folders can be used")
+	if len(n.legible()) == 0 {
+		return errNoFolder
 	}
 	return nil
 }
@@ -190,10 +197,13 @@ func (n *Node) begin(ctx context.Context) error {
 // rejoin opens the folders of a cluster that they belong to.
 func (n *Node) rejoin(ctx context.Context, cluster disk.ClusterID) error {
 	adopt(ctx, &n.cfg, &n.env, n.folders, cluster)
+	if err := n.findSetBack(ctx); err != nil {
+		return err
+	}
 	if err := n.takeDisks(); err != nil {
 		return err
 	}
-	m, err := mapcopy.LoadNewest(n.env.FS, n.dirs())
+	m, err := mapcopy.LoadNewest(n.env.FS, n.legible())
 	if err != nil {
 		return err
 	}
@@ -212,6 +222,8 @@ func (n *Node) rejoin(ctx context.Context, cluster disk.ClusterID) error {
 	return n.takeDisks()
 }
 
+var errNoFolder = errors.New("none of the folders can be used")
+
 // takeRegion lets the cluster's region count.
 func (n *Node) takeRegion(m *clustermap.Map) {
 	if n.cfg.Region != m.Region {
@@ -224,6 +236,17 @@ func (n *Node) takeRegion(m *clustermap.Map) {
 func (n *Node) dirs() (dirs []string) {
 	for _, f := range n.folders {
 		if f.disk != nil {
+			dirs = append(dirs, f.dir)
+		}
+	}
+	return dirs
+}
+
+// legible returns the folders of which what the node keeps beside the disks may be read: those that take part, and those whose
+// disks were set back.
+func (n *Node) legible() (dirs []string) {
+	for _, f := range n.folders {
+		if f.disk != nil || errors.Is(f.err, errSetBack) {
 			dirs = append(dirs, f.dir)
 		}
 	}

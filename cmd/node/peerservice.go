@@ -64,6 +64,7 @@ func (n *Node) meetPeers(ctx context.Context) error {
 			return s, ok
 		},
 		Maps: n.maps, Health: n.health, Clock: wire.Wall{}, Logger: n.env.Log,
+		Lives: n.ownLives, Judge: n.judgeLives, SetBack: n.setBack,
 	})
 	return nil
 }

@@ -70,7 +70,7 @@ func (n *Node) saveIdentity(id trust.Identity) error {
 // identities gets them now.
 func (n *Node) loadIdentity(cluster disk.ClusterID) error {
 	var errs []error
-	for _, dir := range n.dirs() {
+	for _, dir := range n.legible() {
 		id, err := trust.Load(n.env.FS, dir)
 		switch {
 		case err == nil && id.Cluster == cluster:

@@ -16,7 +16,8 @@ import (
 // The files of this package in a folder. Their presence alone does not make the folder other than empty, but for the
 // first.
 const (
-	name     = "identity"
+	// Name is that of the identity file.
+	Name     = "identity"
 	tempName = "identity.tmp"
 	lockName = "lock"
 )
@@ -27,7 +28,7 @@ type Device func(dir string) (uint64, error)
 // Load reads the identity of a folder and checks that the folder is mounted if it was at founding. A nil device leaves
 // that check out.
 func Load(fs vfs.FS, dir string, device Device) (File, error) {
-	b, err := read(fs, fs.PathJoin(dir, name))
+	b, err := read(fs, fs.PathJoin(dir, Name))
 	if errors.Is(err, os.ErrNotExist) {
 		return File{}, fail(dir, ErrNoIdentity, "")
 	}
@@ -110,6 +111,11 @@ func Promote(fs vfs.FS, dir string, device Device) (File, error) {
 // to a cluster.
 var before = [...]string{"node-applicant", "node-applicant.tmp"}
 
+// Belongs reports whether something of a name in a folder is a disk's: all but what an empty folder may hold.
+func Belongs(n string) bool {
+	return n != "lost+found" && n != lockName && n != tempName && !slices.Contains(before[:], n)
+}
+
 // Empty reports whether a folder is absent, or holds nothing but lost+found, a lock, what a node that has no disk yet
 // leaves, and what a crash left of the first writing of an identity.
 func Empty(fs vfs.FS, dir string) (bool, error) {
@@ -121,7 +127,7 @@ func Empty(fs vfs.FS, dir string) (bool, error) {
 		return false, fail(dir, err, "")
 	}
 	for _, n := range names {
-		if n != "lost+found" && n != lockName && n != tempName && !slices.Contains(before[:], n) {
+		if Belongs(n) {
 			return false, nil
 		}
 	}
@@ -210,7 +216,7 @@ func write(fs vfs.FS, dir string, f File) error {
 		err = h.Sync()
 	}
 	if err = errors.Join(err, h.Close()); err == nil {
-		err = fs.Rename(temp, fs.PathJoin(dir, name))
+		err = fs.Rename(temp, fs.PathJoin(dir, Name))
 	}
 	if err == nil {
 		err = syncDir(fs, dir)

@@ -74,6 +74,9 @@ func (d *Disk) Err() error {
 // Fenced is closed when the disk fails.
 func (d *Disk) Fenced() <-chan struct{} { return d.fenced }
 
+// Fence fails the disk for good, for a reason that its owner has found. It returns once the disk takes nothing any more.
+func (d *Disk) Fence(err error) { _ = d.fence(err) }
+
 // fence fails the disk for good and returns the error that callers get.
 func (d *Disk) fence(err error) error {
 	d.fs.Fail(err)

@@ -176,7 +176,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -6438,9 +6438,13 @@ type Hello struct {
 	// The node that the sender means to speak to.
 	To uint64 `protobuf:"fixed64,5,opt,name=to,proto3" json:"to,omitempty"`
 	// A random number that names this life of the sender's process.
-	Instance      uint64 `protobuf:"fixed64,6,opt,name=instance,proto3" json:"instance,omitempty"`
-	MapRevision   uint64 `protobuf:"varint,7,opt,name=map_revision,json=mapRevision,proto3" json:"map_revision,omitempty"`
-	Refusal       string `protobuf:"bytes,8,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	Instance    uint64 `protobuf:"fixed64,6,opt,name=instance,proto3" json:"instance,omitempty"`
+	MapRevision uint64 `protobuf:"varint,7,opt,name=map_revision,json=mapRevision,proto3" json:"map_revision,omitempty"`
+	Refusal     string `protobuf:"bytes,8,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// The last lives of each of the sender's disks, ascending.
+	Lives []*DiskLife `protobuf:"bytes,9,rep,name=lives,proto3" json:"lives,omitempty"`
+	// In the answer: lives of the dialer's disks that the answerer has seen and that the dialer does not know of.
+	Unknown       []*DiskLife `protobuf:"bytes,10,rep,name=unknown,proto3" json:"unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6531,6 +6535,81 @@ func (x *Hello) GetRefusal() string {
 	return ""
 }
 
+func (x *Hello) GetLives() []*DiskLife {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
+}
+
+func (x *Hello) GetUnknown() []*DiskLife {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+// DiskLife is a disk from one start of its node to the next: which start it was, and a random number that names it.
+type DiskLife struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disk          uint64                 `protobuf:"fixed64,1,opt,name=disk,proto3" json:"disk,omitempty"`
+	Boot          uint64                 `protobuf:"varint,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Life          uint64                 `protobuf:"fixed64,3,opt,name=life,proto3" json:"life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskLife) Reset() {
+	*x = DiskLife{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskLife) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskLife) ProtoMessage() {}
+
+func (x *DiskLife) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskLife.ProtoReflect.Descriptor instead.
+func (*DiskLife) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *DiskLife) GetDisk() uint64 {
+	if x != nil {
+		return x.Disk
+	}
+	return 0
+}
+
+func (x *DiskLife) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *DiskLife) GetLife() uint64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
 // Beat is a ping of the dialer, and its answer. A frame's id tells which answer belongs to which ping.
 type Beat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -6542,7 +6621,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6554,7 +6633,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6567,7 +6646,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6589,7 +6668,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6601,7 +6680,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6614,7 +6693,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6643,7 +6722,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6655,7 +6734,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6668,7 +6747,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6704,7 +6783,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6716,7 +6795,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6729,7 +6808,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6767,7 +6846,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6779,7 +6858,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6792,7 +6871,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6840,7 +6919,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6852,7 +6931,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6865,7 +6944,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6892,7 +6971,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6904,7 +6983,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6917,7 +6996,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -6948,7 +7027,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6960,7 +7039,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6973,7 +7052,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -7022,7 +7101,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7034,7 +7113,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7047,7 +7126,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -7081,7 +7160,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7093,7 +7172,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7106,7 +7185,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7689,7 +7768,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\astretch\x18\x05 \x01(\x04R\astretch\x120\n" +
 	"\x06doubts\x18\x06 \x03(\v2\x18.contender.meta.v1.ClaimR\x06doubts\x12\x12\n" +
 	"\x04wall\x18\a \x01(\x03R\x04wall\x12\x14\n" +
-	"\x05clock\x18\b \x01(\x06R\x05clock\"\xe6\x01\n" +
+	"\x05clock\x18\b \x01(\x06R\x05clock\"\xd0\x02\n" +
 	"\x05Hello\x12#\n" +
 	"\rversion_least\x18\x01 \x01(\rR\fversionLeast\x12!\n" +
 	"\fversion_most\x18\x02 \x01(\rR\vversionMost\x12\x18\n" +
@@ -7698,7 +7777,14 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x02to\x18\x05 \x01(\x06R\x02to\x12\x1a\n" +
 	"\binstance\x18\x06 \x01(\x06R\binstance\x12!\n" +
 	"\fmap_revision\x18\a \x01(\x04R\vmapRevision\x12\x18\n" +
-	"\arefusal\x18\b \x01(\tR\arefusal\")\n" +
+	"\arefusal\x18\b \x01(\tR\arefusal\x121\n" +
+	"\x05lives\x18\t \x03(\v2\x1b.contender.meta.v1.DiskLifeR\x05lives\x125\n" +
+	"\aunknown\x18\n" +
+	" \x03(\v2\x1b.contender.meta.v1.DiskLifeR\aunknown\"F\n" +
+	"\bDiskLife\x12\x12\n" +
+	"\x04disk\x18\x01 \x01(\x06R\x04disk\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\x04R\x04boot\x12\x12\n" +
+	"\x04life\x18\x03 \x01(\x06R\x04life\")\n" +
 	"\x04Beat\x12!\n" +
 	"\fmap_revision\x18\x01 \x01(\x04R\vmapRevision\":\n" +
 	"\bMapOffer\x12\x1a\n" +
@@ -7784,7 +7870,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
@@ -7865,16 +7951,17 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*PromiseRequest)(nil),  // 76: contender.meta.v1.PromiseRequest
 	(*PromiseAnswer)(nil),   // 77: contender.meta.v1.PromiseAnswer
 	(*Hello)(nil),           // 78: contender.meta.v1.Hello
-	(*Beat)(nil),            // 79: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 80: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 81: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 82: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 83: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 84: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 85: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 86: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 87: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 88: contender.meta.v1.Failure
+	(*DiskLife)(nil),        // 79: contender.meta.v1.DiskLife
+	(*Beat)(nil),            // 80: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 81: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 82: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 83: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 84: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 85: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 86: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 87: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 88: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 89: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	2,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -7975,15 +8062,17 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	73,  // 95: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
 	75,  // 96: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
 	75,  // 97: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	30,  // 98: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	52,  // 99: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	84,  // 100: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,   // 101: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	102, // [102:102] is the sub-list for method output_type
-	102, // [102:102] is the sub-list for method input_type
-	102, // [102:102] is the sub-list for extension type_name
-	102, // [102:102] is the sub-list for extension extendee
-	0,   // [0:102] is the sub-list for field type_name
+	79,  // 98: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
+	79,  // 99: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
+	30,  // 100: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	52,  // 101: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	85,  // 102: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	1,   // 103: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	104, // [104:104] is the sub-list for method output_type
+	104, // [104:104] is the sub-list for method input_type
+	104, // [104:104] is the sub-list for extension type_name
+	104, // [104:104] is the sub-list for extension extendee
+	0,   // [0:104] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -8041,7 +8130,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   87,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,7 +42,7 @@ const (
 func frameMost(k kind) (body, payload uint32, ok bool) {
 	switch k {
 	case kindHello:
-		return 4 * kib, 0, true
+		return 64 * kib, 0, true
 	case kindPing, kindPong:
 		return 64, HealthBytesMax, true
 	case kindRelease, kindFetchMap:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
+	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -23,8 +25,40 @@ var ErrRefused = errors.New("refused at the handshake")
 func (p *Peers) hello(to clustermap.NodeID) *metapb.Hello {
 	return &metapb.Hello{
 		VersionLeast: versionLeast, VersionMost: versionMost, Cluster: p.opt.Cluster[:], Node: uint64(p.opt.Node),
-		To: uint64(to), Instance: p.opt.Instance, MapRevision: p.revision(),
+		To: uint64(to), Instance: p.opt.Instance, MapRevision: p.revision(), Lives: p.lives(),
 	}
+}
+
+func (p *Peers) lives() []*metapb.DiskLife {
+	if p.opt.Lives == nil {
+		return nil
+	}
+	return encodeLives(p.opt.Lives())
+}
+
+func encodeLives(list []DiskLife) (out []*metapb.DiskLife) {
+	for _, x := range list {
+		out = append(out, &metapb.DiskLife{Disk: uint64(x.Disk), Boot: x.Boot, Life: x.Life})
+	}
+	return out
+}
+
+func decodeLives(list []*metapb.DiskLife) (out []DiskLife) {
+	for _, x := range list {
+		out = append(out, DiskLife{disk.ID(x.Disk), x.Boot, x.Life})
+	}
+	return out
+}
+
+// judgeLives returns lives that were seen of a peer's disks that were set back, of those that the directory gives it.
+func (p *Peers) judgeLives(node clustermap.NodeID, told []*metapb.DiskLife) []DiskLife {
+	if p.opt.Judge == nil {
+		return nil
+	}
+	return p.opt.Judge(node, slices.DeleteFunc(decodeLives(told), func(x DiskLife) bool {
+		owner, ok := p.opt.Directory.NodeOf(x.Disk)
+		return ok && owner != node
+	}))
 }
 
 // judgeHello says what is wrong with a peer's Hello, and the version to speak.
@@ -84,12 +118,15 @@ func (p *Peers) greet(conn net.Conn, r *reader, node clustermap.NodeID) (*metapb
 	if _, err := p.judgeHello(h, node); err != nil {
 		return nil, err
 	}
+	if len(h.Unknown) > 0 && p.opt.SetBack != nil {
+		p.opt.SetBack(decodeLives(h.Unknown))
+	}
 	return h, nil
 }
 
 // welcome is the handshake of the side that was dialed. Whoever is refused is told why; accepted is called before anybody
-// else is answered. It leaves a deadline on the connection.
-func (p *Peers) welcome(conn net.Conn, r *reader, node clustermap.NodeID, accepted func(*metapb.Hello)) (*metapb.Hello, error) {
+// else is answered, and returns what was seen of disks of the peer that were set back. It leaves a deadline on the connection.
+func (p *Peers) welcome(conn net.Conn, r *reader, node clustermap.NodeID, accepted func(*metapb.Hello) []DiskLife) (*metapb.Hello, error) {
 	if err := conn.SetDeadline(p.opt.Clock.Now().Add(p.opt.HandshakeTimeout)); err != nil {
 		return nil, err
 	}
@@ -104,7 +141,7 @@ func (p *Peers) welcome(conn net.Conn, r *reader, node clustermap.NodeID, accept
 		// Nothing of this node's is for a stranger.
 		answer = &metapb.Hello{VersionLeast: versionLeast, VersionMost: versionMost, Refusal: refused.Error()}
 	} else {
-		accepted(h)
+		answer.Unknown = encodeLives(accepted(h))
 	}
 	if err := writeHello(conn, answer); err != nil {
 		return nil, errors.Join(refused, err)

@@ -19,6 +19,13 @@ type Store interface {
 	Query(ctx context.Context, rangeID uint64, q *metapb.Query) (*metapb.Answer, error)
 }
 
+// DiskLife is a disk from one start of its node to the next: which start it was, and a random number that names it.
+type DiskLife struct {
+	Disk disk.ID
+	Boot uint64
+	Life uint64
+}
+
 // Maps is the cluster map of this node as its peers see it: bytes with a revision. It is safe for concurrent use.
 type Maps interface {
 	// Revision returns the revision of the map held here. It is asked often and answers at once.
@@ -50,7 +57,14 @@ type Options struct {
 	// Health returns what every ping tells of this node, and the answers to pings of nodes that this one does not dial: opaque, HealthBytesMax at most, longer ones are left out. It is
 	// asked often and answers at once. Nil: nothing is told.
 	Health func() []byte
-	Clock  Clock
+	// Lives returns the last lives of each disk of this node, ascending. They are told when a stream begins. Nil: nothing is.
+	Lives func() []DiskLife
+	// Judge notes, durably, the lives that a peer tells of its disks. It returns lives that were seen here of disks that do not know
+	// of them: those were set back to an earlier state, and nothing that they say counts. Nil: all are believed.
+	Judge func(peer clustermap.NodeID, lives []DiskLife) (unknown []DiskLife)
+	// SetBack is told of lives of this node's disks that a peer has seen and that Lives did not tell of. Nil: nobody is.
+	SetBack func(unknown []DiskLife)
+	Clock   Clock
 	// Jitter returns a duration between nothing and d, at random. Nil: d.
 	Jitter func(d time.Duration) time.Duration
 	Logger *slog.Logger

@@ -329,6 +329,7 @@ func (p *Peers) LastHeard(node clustermap.NodeID) time.Time {
 type counters struct {
 	raftSent, raftFull, raftDown, raftUnfit atomic.Int64
 	raftReceived, raftForeign, raftNowhere  atomic.Int64
+	raftSetBack                             atomic.Int64
 	callsServed, callsRefused, linksEnded   atomic.Int64
 	sessionsServed, sessionsRefused         atomic.Int64
 }
@@ -338,8 +339,8 @@ type Counters struct {
 	// Raft messages written; dropped since the queue was full, or the node could not be reached, or they fit no frame.
 	RaftSent, RaftDroppedFull, RaftDroppedUnreachable, RaftDroppedUnfit int64
 	// Raft messages that came; of them dropped since they claimed a disk that the cluster map does not give to the
-	// peer, or were for a disk that has no store here.
-	RaftReceived, RaftDroppedForeign, RaftDroppedNowhere int64
+	// peer, or were for a disk that has no store here, or came from one that was set back.
+	RaftReceived, RaftDroppedForeign, RaftDroppedNowhere, RaftDroppedSetBack int64
 	// Requests answered, and refused since too many were there.
 	CallsServed, CallsRefused int64
 	// Links are streams dialed that ended or never began; sessions are streams that peers dialed, refused ones apart.
@@ -352,7 +353,7 @@ func (p *Peers) Counters() Counters {
 	return Counters{
 		RaftSent: c.raftSent.Load(), RaftDroppedFull: c.raftFull.Load(), RaftDroppedUnreachable: c.raftDown.Load(),
 		RaftDroppedUnfit: c.raftUnfit.Load(), RaftReceived: c.raftReceived.Load(), RaftDroppedForeign: c.raftForeign.Load(),
-		RaftDroppedNowhere: c.raftNowhere.Load(), CallsServed: c.callsServed.Load(), CallsRefused: c.callsRefused.Load(),
+		RaftDroppedNowhere: c.raftNowhere.Load(), RaftDroppedSetBack: c.raftSetBack.Load(), CallsServed: c.callsServed.Load(), CallsRefused: c.callsRefused.Load(),
 		LinksEnded: c.linksEnded.Load(), Sessions: c.sessionsServed.Load(), SessionsRefused: c.sessionsRefused.Load(),
 	}
 }

@@ -29,6 +29,8 @@ type session struct {
 	jobs  chan *job
 	idle  atomic.Int32
 
+	setBack map[disk.ID]bool // disks of the peer whose word does not count
+
 	average atomic.Int64 // of the sizes of answers to queries
 
 	mu    sync.Mutex
@@ -90,8 +92,9 @@ func (p *Peers) Serve(ctx context.Context, conn net.Conn, node clustermap.NodeID
 }
 
 // begin takes the place of an older session of the peer, and returns when nothing is taken from that any more. It is
-// called before the peer gets the answer to its Hello: whatever it sends afterwards comes after what it sent before.
-func (s *session) begin(h *metapb.Hello) {
+// called before the peer gets the answer to its Hello: whatever it sends afterwards comes after what it sent before. It returns
+// what was seen of the peer's disks that were set back.
+func (s *session) begin(h *metapb.Hello) (unknown []DiskLife) {
 	s.peer.mu.Lock()
 	old := s.peer.session
 	s.instance = h.Instance
@@ -101,6 +104,13 @@ func (s *session) begin(h *metapb.Hello) {
 		old.cancel()
 		<-old.read
 	}
+	unknown = s.peers.judgeLives(s.peer.node, h.Lives)
+	s.setBack = map[disk.ID]bool{}
+	for _, b := range unknown {
+		s.setBack[b.Disk] = true
+		s.peers.opt.Logger.Error("a disk of a peer was set back to an earlier state: nothing that it says counts", "node", s.peer.node, "disk", b.Disk, "start", b.Boot)
+	}
+	return unknown
 }
 
 // leave ends the session's part.
@@ -184,6 +194,10 @@ func (s *session) raft(f *frame, scratch *metapb.ReplicaMessage) error {
 	c.raftReceived.Add(1)
 	if node, ok := s.peers.opt.Directory.NodeOf(m.From); !ok || node != s.peer.node {
 		c.raftForeign.Add(1)
+		return nil
+	}
+	if s.setBack[m.From] {
+		c.raftSetBack.Add(1)
 		return nil
 	}
 	t, ok := s.peers.opt.Store(m.To)

@@ -1,0 +1,5 @@
+//go:build !mutant_setback
+
+package node
+
+const mutantSetBack = false
