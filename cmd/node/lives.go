@@ -131,8 +131,18 @@ func replaceJSON(fs vfs.FS, dir, name string, v any) error {
 
 // lastLives is the last life that was seen of each disk. It is safe for concurrent use.
 type lastLives struct {
+	changed chan struct{} // something is to be kept
+
 	mu   sync.Mutex
 	seen map[disk.ID]life
+}
+
+// keep has keepLives write.
+func (s *lastLives) keep() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }
 
 // load takes in what is kept in a folder.
@@ -245,7 +255,7 @@ func (n *Node) ownLives() (list []wire.DiskLife) {
 }
 
 // judgeLives notes the lives of a peer's disks, and returns what was seen of those that were set back.
-func (n *Node) judgeLives(peer clustermap.NodeID, told []wire.DiskLife) (unknown []wire.DiskLife) {
+func (n *Node) judgeLives(_ clustermap.NodeID, told []wire.DiskLife) (unknown []wire.DiskLife) {
 	byDisk := map[disk.ID][]life{}
 	for _, x := range told {
 		byDisk[x.Disk] = append(byDisk[x.Disk], life{x.Boot, x.Life})
@@ -260,9 +270,7 @@ func (n *Node) judgeLives(peer clustermap.NodeID, told []wire.DiskLife) (unknown
 		changed = n.lives.note(id, lives[len(lives)-1]) || changed
 	}
 	if changed {
-		if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
-			n.env.Log.Warn("the lives of a node's disks could not be kept", "node", peer, "error", err)
-		}
+		n.lives.keep()
 	}
 	return unknown
 }
@@ -277,7 +285,20 @@ func (n *Node) setBack(unknown []wire.DiskLife) {
 		n.lives.note(x.Disk, dead)
 		d.Fence(fmt.Errorf("it %w: a peer has seen start %d of it; start the server again to have the folder made a new disk", errSetBack, x.Boot))
 	}
-	if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
-		n.env.Log.Warn("the lives of disks could not be kept", "error", err)
+	n.lives.keep()
+}
+
+// keepLives writes what was seen into the folders, until ctx ends. No handshake waits for it: what a crash takes along others have
+// seen, too.
+func (n *Node) keepLives(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.lives.changed:
+		}
+		if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
+			n.env.Log.WarnContext(ctx, "the lives of disks could not be kept", "error", err)
+		}
 	}
 }

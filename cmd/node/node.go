@@ -84,7 +84,7 @@ func Open(ctx context.Context, cfg Config, env Env) (n *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n = &Node{cfg: cfg, env: env, began: env.Clock(), disks: map[disk.ID]*local.Disk{}, stores: map[disk.ID]*store.Store{}, metrics: newMetrics(), refused: make(chan error, 1)}
+	n = &Node{cfg: cfg, env: env, began: env.Clock(), disks: map[disk.ID]*local.Disk{}, stores: map[disk.ID]*store.Store{}, metrics: newMetrics(), refused: make(chan error, 1), lives: lastLives{changed: make(chan struct{}, 1)}}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	defer func() {
@@ -121,6 +121,7 @@ func (n *Node) start(ctx, run context.Context) error {
 	if err := n.startLayer(run); err != nil {
 		return err
 	}
+	n.running.Go(func() { n.keepLives(run) })
 	n.running.Go(func() { n.outbox.Run(run) })
 	n.running.Go(func() { n.grow(run) })
 	return nil

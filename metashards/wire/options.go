@@ -59,7 +59,7 @@ type Options struct {
 	Health func() []byte
 	// Lives returns the last lives of each disk of this node, ascending. They are told when a stream begins. Nil: nothing is.
 	Lives func() []DiskLife
-	// Judge notes, durably, the lives that a peer tells of its disks. It returns lives that were seen here of disks that do not know
+	// Judge notes the lives that a peer tells of its disks. It returns lives that were seen here of disks that do not know
 	// of them: those were set back to an earlier state, and nothing that they say counts. Nil: all are believed.
 	Judge func(peer clustermap.NodeID, lives []DiskLife) (unknown []DiskLife)
 	// SetBack is told of lives of this node's disks that a peer has seen and that Lives did not tell of. Nil: nobody is.
