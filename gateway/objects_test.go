@@ -124,6 +124,8 @@ func TestHeadersThatChangeMeaning(t *testing.T) {
 	s.want(501, "NotImplemented", http.MethodDelete, "/mean/k", headers{"If-None-Match": "*"}, "")
 	s.want(501, "NotImplemented", http.MethodPost, "/mean/k?uploads", headers{"If-Match": "*"}, "")
 	s.want(501, "NotImplemented", http.MethodPut, "/mean", headers{"X-Amz-Bucket-Object-Lock-Enabled": "true"}, "")
+	s.want(400, "InvalidArgument", http.MethodPut, "/mean", headers{"X-Contender-Policy": "ec:2"}, "")
+	s.want(400, "InvalidArgument", http.MethodPut, "/mean", headers{"X-Contender-Short": "perhaps"}, "")
 }
 
 func TestRanges(t *testing.T) {

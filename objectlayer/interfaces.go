@@ -53,6 +53,10 @@ type Buckets interface {
 	SetVersioning(ctx context.Context, name string, v Versioning) error
 	// Versioning reads the state that every write since obeys. It waits for a change under way.
 	Versioning(ctx context.Context, name string) (Versioning, error)
+	// SetPlacement changes how bytes are kept that are written from then on. KindInvalidArgument, with the reason, for a policy
+	// that cannot be kept. When it returns nil every node hears of it by its next write at the latest, whose bytes may still be
+	// kept as before.
+	SetPlacement(ctx context.Context, name string, p Placement) error
 	// Get reads a bucket, linearizably.
 	Get(ctx context.Context, name string) (Bucket, error)
 	// List returns up to limit buckets in order of their names, and whether there are more.

@@ -45,6 +45,14 @@ type Bucket struct {
 	Created time.Time
 	Owner   string
 	Region  string
+	Placement
+}
+
+// Placement says how the bytes that are written into a bucket are kept. What lies there already stays as it is.
+type Placement struct {
+	Policy string // "auto" or nothing: as the cluster; "ec:k+m"; "replica:n"
+	// Short: with too few domains left for the parity, bytes are written with less of it instead of being refused.
+	Short bool
 }
 
 // Versioning says whether a bucket keeps the versions of its keys.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -55,11 +56,12 @@ func (c adminClient) post(ctx context.Context, verb, path string, q, answer any)
 	return plainly(verb, err)
 }
 
-// plainly puts what a node says of a refusal in place of its JSON form, and the verb before it.
+// plainly puts what a node says of a refusal in place of its form, which is JSON, or XML where it is S3's, and the verb before it.
 func plainly(verb string, err error) error {
 	var refused refusedError
 	var p struct{ Message string }
-	if errors.As(err, &refused) && json.Unmarshal([]byte(refused.body), &p) == nil && p.Message != "" {
+	if errors.As(err, &refused) &&
+		(json.Unmarshal([]byte(refused.body), &p) == nil || xml.Unmarshal([]byte(refused.body), &p) == nil) && p.Message != "" {
 		err = refusedError{refused.status, p.Message}
 	}
 	if err != nil {
@@ -68,14 +70,17 @@ func plainly(verb string, err error) error {
 	return err
 }
 
-// do makes a request and returns the body of a 200 answer.
-func (c adminClient) do(ctx context.Context, method, path string, content []byte) ([]byte, error) {
+// do makes a request, with pairs of further headers, and returns the body of a 200 answer.
+func (c adminClient) do(ctx context.Context, method, path string, content []byte, headers ...string) ([]byte, error) {
 	if c.accessKey == "" || c.secretKey == "" {
 		return nil, refusedError{0, "CONTENDER_ACCESS_KEY and CONTENDER_SECRET_KEY must hold the root keys"}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.endpoint, "/")+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, refusedError{0, err.Error()}
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:])

@@ -24,6 +24,7 @@ type verbs struct {
 	Node    nodeVerb    `cmd:"" help:"List the nodes, and say when you work on one."`
 	Disk    diskVerb    `cmd:"" help:"List the disks."`
 	Explain explainVerb `cmd:"" help:"Show where an object lies and which failures it survives now."`
+	Bucket  bucketVerb  `cmd:"" help:"Make and show buckets, and say how their bytes are kept."`
 	Range   rangeVerb   `cmd:"" help:"List, split and move the ranges of the metadata."`
 	Demo    demoVerb    `cmd:"" help:"Run a cluster of several nodes on this machine, to try things out, to kill and to grow."`
 	Bench   benchVerb   `cmd:"" help:"Load S3 endpoints side by side in interleaved rounds and report ratios."`

@@ -35,7 +35,7 @@ const nullVersion = "null"
 // operation yet.
 func (s *server) layerOn(meta metashards.Store) (objectlayer.Buckets, objectlayer.Listings) {
 	r := bucket.NewResolver(meta, s.env.Clock, s.env.Rand)
-	return bucket.New(r), listing.New(r)
+	return bucket.New(r, nil), listing.New(r)
 }
 
 // split cuts the test bucket at a key. It reports false if that is refused now.

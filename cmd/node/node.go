@@ -24,6 +24,7 @@ import (
 	"github.com/contender/contender/metashards/store"
 	"github.com/contender/contender/metashards/transport"
 	"github.com/contender/contender/metashards/wire"
+	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
 	"github.com/contender/contender/objectlayer/listing"
 	"github.com/contender/contender/objectlayer/multipart"
@@ -46,6 +47,7 @@ type Node struct {
 	topology   *mapcopy.Copy
 	meta       metashards.Store
 	buckets    *bucket.Resolver
+	keeping    objectlayer.Buckets
 	outbox     *outbox.Worker
 	readied    atomic.Uint64 // where the ranges lie that readiness asks next
 	identities identities
@@ -304,19 +306,21 @@ func (n *Node) startLayer(run context.Context) error {
 	}
 	resolver := bucket.NewResolver(n.meta, n.env.Clock, n.env.Rand)
 	n.buckets = resolver
+	buckets := bucket.New(resolver, n.checkPolicy)
+	n.keeping = buckets
 	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
 		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.outboxes, Alive: n.alive, Log: n.env.Log,
 	})
 	n.front, err = gateway.New(gateway.Options{
-		Objects: objects, Listings: listing.New(resolver), Buckets: bucket.New(resolver),
+		Objects: objects, Listings: listing.New(resolver), Buckets: buckets,
 		Uploads:    multipart.New(multipart.Options{Buckets: resolver, Bytes: bytes, Objects: objects, Policy: n.policy, Log: n.env.Log}),
 		Identities: &n.identities, Region: n.cfg.Region, Clock: n.env.Clock, Rand: n.env.Rand, Logger: n.env.Log,
 		Limits: n.limits(), Ready: n.ready,
 		Metrics: n.metrics.handler(), MetricsAccess: map[MetricsAccess]gateway.Access{
 			MetricsLocal: gateway.AccessLoopback, MetricsOpen: gateway.AccessPublic, MetricsSigned: gateway.AccessRoot,
 		}[n.cfg.Metrics],
-		Admin: admin.New(admin.Services{Source: n, Tokens: n, Arranger: n, Operator: n, Explainer: n}, n.env.Log), Observe: n.metrics.observe,
+		Admin: admin.New(admin.Services{Source: n, Tokens: n, Arranger: n, Operator: n, Explainer: n, Keeper: n}, n.env.Log), Observe: n.metrics.observe,
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type Services struct {
 	Arranger  Arranger
 	Operator  Operator
 	Explainer Explainer
+	Keeper    Keeper
 }
 
 // New returns the handler of everything below Prefix. It does not authenticate: the front has done so. It is safe for
@@ -46,6 +47,10 @@ func New(s Services, log *slog.Logger) http.Handler {
 	}
 	if s.Explainer != nil {
 		get("explain", a.explain)
+	}
+	if s.Keeper != nil {
+		get("bucket", a.bucket)
+		post("bucket/set", a.setBucket)
 	}
 	m.HandleFunc(Prefix, a.unknown)
 	return m

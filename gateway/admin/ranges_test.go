@@ -51,10 +51,20 @@ func (a *arranger) Explain(_ context.Context, bucket, key, version string) (admi
 	return admin.Explanation{}, a.err
 }
 
+func (a *arranger) Bucket(_ context.Context, name string) (admin.Bucket, error) {
+	a.asked = "bucket " + name
+	return admin.Bucket{}, a.err
+}
+
+func (a *arranger) SetBucket(_ context.Context, q admin.BucketRequest) (admin.Bucket, error) {
+	a.asked = fmt.Sprintf("set %s %s %v", q.Name, q.Policy, q.Short != nil && *q.Short)
+	return admin.Bucket{}, a.err
+}
+
 func ask(a *arranger, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, "/-/admin/"+path, strings.NewReader(body))
-	admin.New(admin.Services{Source: source{}, Arranger: a, Operator: a, Explainer: a}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	admin.New(admin.Services{Source: source{}, Arranger: a, Operator: a, Explainer: a, Keeper: a}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	return w
 }
 
@@ -124,6 +134,13 @@ func TestRangeRequests(t *testing.T) {
 		{"GET", "explain?bucket=b", "", nil, "", 400, "InvalidRequest"},
 		{"GET", "explain?key=k", "", nil, "", 400, "InvalidRequest"},
 		{"POST", "explain", "", nil, "", 405, "MethodNotAllowed"},
+		{"GET", "bucket?name=b", "", nil, "bucket b", 200, ""},
+		{"GET", "bucket?name=b", "", gone, "bucket b", 404, "NotFound"},
+		{"GET", "bucket", "", nil, "", 400, "InvalidRequest"},
+		{"POST", "bucket/set", `{"name":"b","policy":"ec:2+1"}`, nil, "set b ec:2+1 false", 200, ""},
+		{"POST", "bucket/set", `{"name":"b","short":true}`, nil, "set b  true", 200, ""},
+		{"POST", "bucket/set", `{"name":"b"}`, nil, "", 400, "InvalidRequest"},
+		{"POST", "bucket/set", `{"policy":"ec:2+1"}`, nil, "", 400, "InvalidRequest"},
 		{"POST", "ranges/merge", `{}`, nil, "", 404, "NotFound"},
 	} {
 		a := &arranger{err: c.err}

@@ -31,7 +31,11 @@ func (s *Handlers) CreateBucket(ctx context.Context, c *call.Call) error {
 	if err := checkLocation(doc.LocationConstraint, c.Region); err != nil {
 		return err
 	}
-	b, err := s.buckets.Create(ctx, objectlayer.Bucket{Name: c.Bucket, Owner: c.Owner(), Region: c.Region})
+	kept, err := placementOf(c)
+	if err != nil {
+		return err
+	}
+	b, err := s.buckets.Create(ctx, objectlayer.Bucket{Name: c.Bucket, Owner: c.Owner(), Region: c.Region, Placement: kept})
 	if objectlayer.KindOf(err) == objectlayer.KindBucketExists {
 		switch {
 		case b.Owner != c.Owner():
@@ -46,6 +50,25 @@ func (s *Handlers) CreateBucket(ctx context.Context, c *call.Call) error {
 	}
 	c.ResponseHeader().Set("Location", "/"+c.Bucket)
 	return c.Empty(http.StatusOK)
+}
+
+// Headers of CreateBucket that are ours: how the bytes of the bucket are to be kept.
+const (
+	headerPolicy = "X-Contender-Policy"
+	headerShort  = "X-Contender-Short"
+)
+
+// placementOf reads how the bytes of a new bucket are to be kept. What the policy asks for is judged when the bucket is made.
+func placementOf(c *call.Call) (p objectlayer.Placement, err error) {
+	p.Policy = c.Header.Get(headerPolicy)
+	switch v := c.Header.Get(headerShort); v {
+	case "", "refuse":
+	case "allow":
+		p.Short = true
+	default:
+		return p, wire.Newf(wire.InvalidArgument, "%s: want refuse or allow", headerShort).With("ArgumentName", headerShort).With("ArgumentValue", v)
+	}
+	return p, nil
 }
 
 // refuseSettings refuses headers that ask of the new bucket what it would not have.

@@ -2327,7 +2327,11 @@ type Bucket struct {
 	Deleting   bool   `protobuf:"varint,8,opt,name=deleting,proto3" json:"deleting,omitempty"`
 	Versioning uint32 `protobuf:"varint,9,opt,name=versioning,proto3" json:"versioning,omitempty"`
 	// Ranges of the bucket may not have taken this generation yet. Every change of the record sets it, SettleBucket ends it.
-	Pending       bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
+	Pending bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
+	// How new bytes are placed: "auto" or nothing, "ec:k+m", "replica:n".
+	Policy string `protobuf:"bytes,11,opt,name=policy,proto3" json:"policy,omitempty"`
+	// With too few domains left for the parity, bytes are written with less instead of being refused.
+	Short         bool `protobuf:"varint,12,opt,name=short,proto3" json:"short,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2428,6 +2432,20 @@ func (x *Bucket) GetVersioning() uint32 {
 func (x *Bucket) GetPending() bool {
 	if x != nil {
 		return x.Pending
+	}
+	return false
+}
+
+func (x *Bucket) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Bucket) GetShort() bool {
+	if x != nil {
+		return x.Short
 	}
 	return false
 }
@@ -7437,7 +7455,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05start\x18\x04 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x05 \x01(\fR\x03end\x126\n" +
 	"\breplicas\x18\x06 \x03(\v2\x1a.contender.meta.v1.ReplicaR\breplicas\x12!\n" +
-	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\x82\x02\n" +
+	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\xb0\x02\n" +
 	"\x06Bucket\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x12\n" +
@@ -7453,7 +7471,9 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"versioning\x18\t \x01(\rR\n" +
 	"versioning\x12\x18\n" +
 	"\apending\x18\n" +
-	" \x01(\bR\apending\"@\n" +
+	" \x01(\bR\apending\x12\x16\n" +
+	"\x06policy\x18\v \x01(\tR\x06policy\x12\x14\n" +
+	"\x05short\x18\f \x01(\bR\x05short\"@\n" +
 	"\fSystemRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xb6\x01\n" +

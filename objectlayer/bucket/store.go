@@ -15,20 +15,31 @@ const roundsMax = 10
 const opDelete = "delete bucket"
 
 // Store implements objectlayer.Buckets.
-type Store struct{ r *Resolver }
+type Store struct {
+	r        *Resolver
+	policies func(policy string) error
+}
 
 var _ objectlayer.Buckets = (*Store)(nil)
 
-// New returns a Store.
-func New(r *Resolver) *Store { return &Store{r} }
+// New returns a Store. Policies says why a placement policy cannot be kept; nil: all can.
+func New(r *Resolver, policies func(policy string) error) *Store {
+	if policies == nil {
+		policies = func(string) error { return nil }
+	}
+	return &Store{r, policies}
+}
 
 // Create makes a bucket; KindBucketExists, with the bucket as it is, if the name is taken.
 func (s *Store) Create(ctx context.Context, b objectlayer.Bucket) (objectlayer.Bucket, error) {
 	const op = "create bucket"
+	if err := s.judge(op, b.Name, b.Policy); err != nil {
+		return objectlayer.Bucket{}, err
+	}
 	for range roundsMax {
 		res, err := s.r.system(ctx, op, b.Name, &metapb.Command{Op: &metapb.Command_CreateBucket{
 			CreateBucket: &metapb.CreateBucket{Bucket: &metapb.Bucket{
-				Format: record.Format, Name: b.Name, Owner: b.Owner, Region: b.Region,
+				Format: record.Format, Name: b.Name, Owner: b.Owner, Region: b.Region, Policy: b.Policy, Short: b.Short,
 			}},
 		}})
 		if err != nil {

@@ -16,56 +16,11 @@ func (s *Store) SetVersioning(ctx context.Context, name string, v objectlayer.Ve
 	if v != objectlayer.VersioningEnabled && v != objectlayer.VersioningSuspended {
 		return record.Fail(opVersioning, objectlayer.KindInvalidArgument, name, "", "versioning can be enabled or suspended")
 	}
-	made := uint64(0) // id of the bucket that this call has changed
-	for range roundsMax {
-		b, err := s.r.fetch(ctx, name)
-		if err != nil {
-			return halfway(name, made, err)
-		}
-		if b.Id != made && !b.Deleting && record.Versioning(b.Versioning) != v {
-			if b, err = s.change(ctx, b, v); err != nil {
-				return err
-			}
-			if b == nil {
-				continue
-			}
-			made = b.Id
-		}
-		// A record that is settled has the change, or a later one came after it.
-		settled, err := s.r.steady(ctx, b)
-		if err != nil {
-			return halfway(name, made, err)
-		}
-		if settled {
-			return nil
-		}
-	}
-	return halfway(name, made, restless(opVersioning, name))
-}
-
-// change gives a bucket's record a state of versioning and returns the new record, nil if another change came between.
-func (s *Store) change(ctx context.Context, b *metapb.Bucket, v objectlayer.Versioning) (*metapb.Bucket, error) {
-	next := b.CloneVT()
-	next.Versioning = record.PutVersioning(v)
-	res, err := s.r.update(ctx, opVersioning, next, b.Generation)
-	switch {
-	case err != nil:
-		return nil, err
-	case res.Status == metapb.Status_NO_SUCH_BUCKET, res.Status == metapb.Status_REVISION_MISMATCH:
-		return nil, nil
-	}
-	return res.Bucket, record.StatusError(opVersioning, b.Name, "", res.Status, res.Detail)
-}
-
-// halfway returns the error of a change that its record may hold already: then it is not so that nothing was changed.
-func halfway(name string, made uint64, err error) error {
-	if made == 0 || objectlayer.KindOf(err) != objectlayer.KindUnavailable {
-		return err
-	}
-	return &objectlayer.Error{
-		Op: opVersioning, Kind: objectlayer.KindInternal, Bucket: name,
-		Detail: "a part of the bucket did not answer; the change is carried on by whoever comes to it", Err: err,
-	}
+	return s.alter(ctx, opVersioning, name, func(b *metapb.Bucket) bool {
+		old := b.Versioning
+		b.Versioning = record.PutVersioning(v)
+		return b.Versioning != old
+	})
 }
 
 // Versioning reads the state of versioning that every write since obeys.

@@ -84,7 +84,7 @@ func (w *partWrite) run(ctx context.Context) (objectlayer.Part, error) {
 		return objectlayer.Part{}, err
 	}
 	blob, err := w.s.o.Bytes.Write(ctx, stripe.Request{
-		Blob: id, Policy: w.s.o.Policy(), Size: w.r.Size,
+		Blob: id, Policy: bucket.Policy(w.bucket, w.s.o.Policy()), Short: w.bucket.Short, Size: w.r.Size,
 		Owner: &metapb.ShardOwner{
 			Format: record.Format, Bucket: w.bucket.Id, BucketName: w.r.Bucket, Key: []byte(w.r.Key),
 			Upload: w.upload, Part: uint32(w.r.Number),

@@ -35,7 +35,7 @@ func (s twice) Apply(ctx context.Context, c *metapb.Command, payload []byte) (*m
 func TestEveryRequestTwice(t *testing.T) {
 	l := newLayer(t)
 	r := bucket.NewResolver(twice{l.Meta}, time.Now, rand.NewChaCha8([32]byte{7}))
-	l.Buckets = bucket.New(r)
+	l.Buckets = bucket.New(r, nil)
 	l.Objects = object.New(object.Options{Buckets: r, Bytes: l.Bytes})
 	l.Uploads = multipart.New(multipart.Options{Buckets: r, Bytes: l.Bytes, Objects: l.Objects, PartBytesMin: 1})
 	if _, err := l.Buckets.Create(t.Context(), objectlayer.Bucket{Name: "second"}); err != nil {

@@ -84,7 +84,7 @@ func New(t testing.TB, o Options) *Layer {
 // rooms makes the rooms anew, with nothing remembered.
 func (l *Layer) rooms(random io.Reader) {
 	l.Resolver = bucket.NewResolver(l.Meta, l.o.Clock, random)
-	l.Buckets = bucket.New(l.Resolver)
+	l.Buckets = bucket.New(l.Resolver, nil)
 	l.Listings = listing.New(l.Resolver)
 	l.Objects = object.New(object.Options{Buckets: l.Resolver, Bytes: l.Bytes, InlineBytes: l.o.InlineBytes})
 	l.Uploads = multipart.New(multipart.Options{

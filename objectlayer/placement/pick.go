@@ -17,6 +17,9 @@ type Request struct {
 	Blob   disk.BlobID
 	Extent uint32
 	Policy Policy
+	// Short: a group with too few live slots for the policy's parity is taken all the same, with one data shard and as much parity
+	// as there is place for.
+	Short bool
 	// Disks and groups that were tried and failed.
 	ExcludeDisks  []disk.ID
 	ExcludeGroups []disk.GroupID
@@ -47,7 +50,7 @@ const wholeTries = 8
 
 // Pick chooses a group with all slots alive, by a hash of blob and extent, so that load spreads evenly. If there is
 // none it takes a smaller slot set of a group with as many live slots as any: fewer data shards, as many parity
-// shards. With no more live slots than parity shards it refuses by a *TooFewError. A policy that asks for fewer shards
+// shards. With no more live slots than parity shards it refuses by a *TooFewError, unless the request is Short. A policy that asks for fewer shards
 // than the groups have slots gets some slots of one, rotated by blob; one that asks for more gets fewer data shards.
 func Pick(r Request) (Choice, error) {
 	groups := r.Map.Groups
@@ -78,7 +81,7 @@ func (r Request) best(h uint64) (Choice, error) {
 			continue
 		}
 		c, live := r.coding(g), r.live(g)
-		if live < c.M+1 {
+		if live < c.M+1 && (!r.Short || live == 0) {
 			if live > refused.Live || refused.Live == 0 {
 				refused.Live, refused.Need = live, c.M+1
 			}
@@ -107,7 +110,9 @@ func (r Request) choose(g *clustermap.Group, h uint64) Choice {
 		}
 	}
 	n := min(len(live), c.Coding.K+c.Coding.M)
-	c.Coding.K = n - c.Coding.M
+	if c.Coding.K = n - c.Coding.M; c.Coding.K < 1 { // short
+		c.Coding = Coding{1, n - 1}
+	}
 	if n < len(live) {
 		start := int(h % uint64(len(live)))
 		live = slices.Concat(live[start:], live[:start])[:n]

@@ -340,6 +340,22 @@ func TestPick(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 	})
+	t.Run("three folders dead: written short", func(t *testing.T) {
+		c, err := Pick(Request{Map: m, Short: true, Alive: func(d disk.ID) bool { return d == 2 }})
+		if err != nil || c.Coding != (Coding{1, 0}) || len(c.Disks) != 1 || c.Disks[0] != 2 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		two := func(d disk.ID) bool { return d < 3 }
+		if c, err = Pick(Request{Map: m, Short: true, Policy: Fixed(Coding{1, 2}), Alive: two}); err != nil || c.Coding != (Coding{1, 1}) {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		if c, err = Pick(Request{Map: m, Short: true}); err != nil || c.Coding != (Coding{2, 1}) {
+			t.Fatalf("with all alive: %+v, %v", c, err)
+		}
+		if _, err = Pick(Request{Map: m, Short: true, Alive: func(disk.ID) bool { return false }}); err == nil {
+			t.Fatal("with none alive")
+		}
+	})
 	t.Run("a policy of fewer shards", func(t *testing.T) {
 		first := map[uint8]int{}
 		for i := range 300 {

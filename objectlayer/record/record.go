@@ -204,7 +204,10 @@ func PutCondition(c objectlayer.WriteConditions) *metapb.Condition {
 
 // Bucket returns a bucket from its record.
 func Bucket(b *metapb.Bucket) objectlayer.Bucket {
-	return objectlayer.Bucket{Name: b.Name, ID: b.Id, Created: Time(b.Created), Owner: b.Owner, Region: b.Region}
+	return objectlayer.Bucket{
+		Name: b.Name, ID: b.Id, Created: Time(b.Created), Owner: b.Owner, Region: b.Region,
+		Placement: objectlayer.Placement{Policy: b.Policy, Short: b.Short},
+	}
 }
 
 // Versioning returns a state of versioning from its record. The numbers are the same.

@@ -52,6 +52,8 @@ type Options struct {
 type Request struct {
 	Blob   disk.BlobID
 	Policy placement.Policy
+	// Short: with too few domains left for the policy's parity, write with less of it instead of failing.
+	Short bool
 	// Size of the body in bytes if it is known, else -1. It saves memory for small bodies and is no promise.
 	Size int64
 	// Owner is stored with every shard. Extent, blob and offset are filled in; the rest is the caller's.

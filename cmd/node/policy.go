@@ -1,0 +1,98 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/contender/contender/gateway/admin"
+	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/placement"
+)
+
+var _ admin.Keeper = (*Node)(nil)
+
+// checkPolicy says why a bucket's bytes cannot be kept by a policy.
+func (n *Node) checkPolicy(text string) error {
+	p, err := placement.ParsePolicy(text)
+	if err != nil || p.IsAuto() {
+		return err
+	}
+	m := n.topology.Map()
+	c, err := p.Coding(m)
+	if err != nil {
+		return err
+	}
+	widest := 0
+	for i := range m.Groups {
+		if g := &m.Groups[i]; !g.Closed {
+			widest = max(widest, len(g.Slots))
+		}
+	}
+	if c.K+c.M > widest {
+		return fmt.Errorf("policy %v needs placement groups of %d slots; those of this cluster have %d", p, c.K+c.M, widest)
+	}
+	return nil
+}
+
+// Bucket implements admin.Keeper.
+func (n *Node) Bucket(ctx context.Context, name string) (admin.Bucket, error) {
+	b, err := n.keeping.Get(ctx, name)
+	if err != nil {
+		return admin.Bucket{}, keeperError(err, name)
+	}
+	v, err := n.keeping.Versioning(ctx, name)
+	if err != nil {
+		return admin.Bucket{}, keeperError(err, name)
+	}
+	out := admin.Bucket{
+		Name: b.Name, ID: b.ID, Created: b.Created, Owner: b.Owner, Region: b.Region, Policy: "auto", Short: b.Short,
+		Versioning: map[objectlayer.Versioning]string{
+			objectlayer.VersioningNever: "never", objectlayer.VersioningEnabled: "enabled", objectlayer.VersioningSuspended: "suspended",
+		}[v],
+	}
+	p := n.policy()
+	if b.Policy != "" && b.Policy != "auto" {
+		out.Policy = b.Policy
+		if p, err = placement.ParsePolicy(b.Policy); err != nil {
+			return admin.Bucket{}, err
+		}
+	}
+	if c, err := p.Coding(n.topology.Map()); err == nil {
+		out.Coding = c.String()
+	}
+	return out, nil
+}
+
+// SetBucket implements admin.Keeper.
+func (n *Node) SetBucket(ctx context.Context, q admin.BucketRequest) (admin.Bucket, error) {
+	b, err := n.keeping.Get(ctx, q.Name)
+	if err != nil {
+		return admin.Bucket{}, keeperError(err, q.Name)
+	}
+	p := b.Placement
+	if q.Policy != "" {
+		p.Policy = q.Policy
+	}
+	if q.Short != nil {
+		p.Short = *q.Short
+	}
+	if err := n.keeping.SetPlacement(ctx, q.Name, p); err != nil {
+		return admin.Bucket{}, keeperError(err, q.Name)
+	}
+	return n.Bucket(ctx, q.Name)
+}
+
+// keeperError says what an operator can do about.
+func keeperError(err error, name string) error {
+	var o *objectlayer.Error
+	if errors.As(err, &o) {
+		switch o.Kind {
+		case objectlayer.KindNoSuchBucket:
+			return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
+		case objectlayer.KindInvalidArgument:
+			return &admin.RequestError{Kind: admin.Invalid, Text: "Not changed: " + o.Detail + "."}
+		}
+	}
+	return err
+}

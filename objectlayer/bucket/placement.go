@@ -1,0 +1,44 @@
+package bucket
+
+import (
+	"context"
+
+	"github.com/contender/contender/metashards/metapb"
+	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/placement"
+	"github.com/contender/contender/objectlayer/record"
+)
+
+// SetPlacement implements objectlayer.Buckets.
+func (s *Store) SetPlacement(ctx context.Context, name string, p objectlayer.Placement) error {
+	const op = "set placement"
+	if err := s.judge(op, name, p.Policy); err != nil {
+		return err
+	}
+	return s.alter(ctx, op, name, func(b *metapb.Bucket) bool {
+		changed := b.Policy != p.Policy || b.Short != p.Short
+		b.Policy, b.Short = p.Policy, p.Short
+		return changed
+	})
+}
+
+// judge refuses a policy that makes no sense, or that cannot be kept.
+func (s *Store) judge(op, name, policy string) error {
+	_, err := placement.ParsePolicy(policy)
+	if err == nil {
+		err = s.policies(policy)
+	}
+	if err != nil {
+		return record.Fail(op, objectlayer.KindInvalidArgument, name, "", err.Error())
+	}
+	return nil
+}
+
+// Policy returns how bytes are to be kept that are written into a bucket: as its record says, or as standard.
+func Policy(b *metapb.Bucket, standard placement.Policy) placement.Policy {
+	p, err := placement.ParsePolicy(b.GetPolicy())
+	if err != nil || p.IsAuto() { // it was judged when it was set
+		return standard
+	}
+	return p
+}
