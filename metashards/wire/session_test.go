@@ -207,7 +207,8 @@ func TestDeafPeer(t *testing.T) {
 					if asked == 2000 {
 						runtime.GC()
 						runtime.ReadMemStats(&after)
-						if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 24*mib {
+						// Until it is known how long answers are, each counts for a quarter of what it is.
+						if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4*8*mib+8*mib {
 							t.Errorf("%d MiB after %d requests", grown/mib, asked)
 						}
 					}
@@ -217,7 +218,8 @@ func TestDeafPeer(t *testing.T) {
 				}
 				err := <-ended
 				took := time.Since(begin)
-				if err == nil || took > 6*time.Second || gap == 0 && asked > 5000 {
+				// Refusals wait, controlMost of them, and as many again may be in the write that does not get on.
+				if err == nil || took > 6*time.Second || gap == 0 && asked > 2*controlMost+1000 {
 					t.Errorf("%d asked, after %v: %v", asked, took, err)
 				}
 				_ = conn.Close()
