@@ -62,7 +62,7 @@ func (n *Node) bucketID(ctx context.Context, name string) (uint64, error) {
 	case err != nil:
 		return 0, err
 	case a.Status == metapb.Status_NO_SUCH_BUCKET:
-		return 0, &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
+		return 0, noBucket(name)
 	case a.Status != metapb.Status_OK:
 		return 0, fmt.Errorf("look up bucket %q: %v %s", name, a.Status, a.Detail)
 	}
@@ -203,6 +203,10 @@ func (n *Node) splitPosition(ctx context.Context, q admin.SplitRequest) ([]byte,
 		err = &admin.RequestError{Kind: admin.Conflict, Text: fmt.Sprintf("Range %d holds too little to be split.", q.Range)}
 	}
 	return a.GetSplit(), err
+}
+
+func noBucket(name string) error {
+	return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
 }
 
 func noRange(id uint64) error {

@@ -13,8 +13,8 @@ import (
 )
 
 // A blank folder of a node that has others becomes a new disk by itself: one that was never there before, one that somebody has
-// emptied, or a new disk that is mounted where another was; so does one that was set back (see lives.go). One that was a mount and is none now is refused: what belongs there
-// is not lost, it only is not mounted.
+// emptied, or a new disk that is mounted where another was; so does one that was set back (see lives.go). One that was a mount
+// and is none now is refused: what belongs there is not lost, it only is not mounted.
 
 // errGone says that a folder is not there in which a disk was.
 var errGone = errors.New("is not there, and a disk was in it")

@@ -51,7 +51,7 @@ func explainError(err error, bucket, key string) error {
 	if errors.As(err, &o) {
 		switch o.Kind {
 		case objectlayer.KindNoSuchBucket:
-			return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", bucket)}
+			return noBucket(bucket)
 		case objectlayer.KindNoSuchKey, objectlayer.KindNoSuchVersion:
 			return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no such version of %q in bucket %q.", key, bucket)}
 		case objectlayer.KindInvalidArgument:

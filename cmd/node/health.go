@@ -144,9 +144,8 @@ func (n *Node) mayLead(id disk.ID) bool {
 	if state != admin.StateUp || h.ClockOff {
 		return false
 	}
-	m := n.topology.Map()
-	d := m.Disk(id)
-	return d == nil || !n.isWorkedOn(m.Node(d.Node))
+	node, ok := n.directory.NodeOf(id)
+	return !ok || !n.isWorkedOn(n.topology.Map().Node(node))
 }
 
 // writable reports whether a disk takes new shards.

@@ -89,7 +89,7 @@ func keeperError(err error, name string) error {
 	if errors.As(err, &o) {
 		switch o.Kind {
 		case objectlayer.KindNoSuchBucket:
-			return &admin.RequestError{Kind: admin.NotFound, Text: fmt.Sprintf("There is no bucket %q.", name)}
+			return noBucket(name)
 		case objectlayer.KindInvalidArgument:
 			return &admin.RequestError{Kind: admin.Invalid, Text: "Not changed: " + o.Detail + "."}
 		}
