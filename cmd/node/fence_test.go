@@ -106,7 +106,7 @@ func newObedience(t *testing.T) *obedience {
 	x.nodes[0].createBucket()
 	x.nodes[0].splitAt("d", "g", "j")
 	await(t, "another node that can lead", func() bool {
-		return slices.ContainsFunc(x.nodes[0].led(), func(r replica.Status) bool { return x.nodes[0].heir(r) != 0 })
+		return slices.ContainsFunc(x.nodes[0].led(), func(r *replica.Status) bool { return x.nodes[0].heir(r) != 0 })
 	})
 	for i, s := range x.nodes {
 		b, _ := s.layerOn(s.meta)

@@ -44,8 +44,7 @@ func (n *Node) grow(ctx context.Context) {
 	defer ticker.Stop()
 	var g growth
 	l := leading{handed: map[uint64]handed{}}
-	var c collecting
-	t := tending{leaders: map[uint64]leaderSince{}, sized: map[uint64]sizedAt{}}
+	c, t := newCollecting(), newTending()
 	for {
 		select {
 		case <-ctx.Done():
@@ -58,13 +57,13 @@ func (n *Node) grow(ctx context.Context) {
 		if n.leads(systemRange) {
 			n.plan(ctx, &g)
 		}
-		n.tend(ctx, &t)
+		n.tend(ctx, t)
 		if n.isWorkedOn(n.topology.Map().Node(n.self())) {
 			n.handOver(ctx)
 		} else {
 			n.spreadLeaders(ctx, &l)
 		}
-		n.collect(ctx, &c)
+		n.collect(ctx, c)
 	}
 }
 
@@ -129,33 +128,49 @@ func rangeOf(d *metapb.RangeDescriptor) clustermap.Range {
 // collecting is what a node remembers of replicas to be taken off, between two looks.
 type collecting struct {
 	glance glance
-	rests  bool // none was to be taken off
+	due    map[held]*replica.Status // to be looked at: they have changed, or could not be taken off
 }
+
+// held is a replica on one of this node's disks.
+type held struct {
+	rangeID uint64
+	disk    disk.ID
+}
+
+func newCollecting() *collecting { return &collecting{due: map[held]*replica.Status{}} }
 
 // collect takes replicas off this node's disks that are no members of their ranges any more. The map is a hint where to
 // look; what the range itself says, decides.
 func (n *Node) collect(ctx context.Context, c *collecting) {
-	if !n.stirred(&c.glance) && c.rests {
-		return
-	}
-	c.rests = true
-	m := n.topology.Map()
-	known := make(map[uint64]*clustermap.Range, len(m.Ranges))
-	for i := range m.Ranges {
-		known[m.Ranges[i].ID] = &m.Ranges[i]
-	}
-	for id, s := range n.stores {
-		for _, x := range s.Status().Replicas {
-			r := known[x.Range]
-			if r == nil || !takesPart(&x) || slices.ContainsFunc(r.Replicas, func(x clustermap.Replica) bool { return x.Disk == id }) {
-				continue
-			}
-			c.rests = false
-			if err := n.letGo(ctx, r, id, s.Destroy); err != nil && ctx.Err() == nil {
-				n.env.Log.Debug("a replica that may be in nobody's use stays for now", "range", r.ID, "disk", id, "error", err)
-			}
+	for _, x := range n.changes(&c.glance) {
+		if x.now != nil {
+			c.due[held{x.now.Range, x.now.Disk}] = x.now
+		} else {
+			delete(c.due, held{x.before.Range, x.before.Disk})
 		}
 	}
+	m := n.topology.Map()
+	for at, x := range c.due {
+		r := shownRange(m, x)
+		if r == nil || !takesPart(x) || slices.ContainsFunc(r.Replicas, func(o clustermap.Replica) bool { return o.Disk == at.disk }) {
+			delete(c.due, at)
+			continue
+		}
+		if err := n.letGo(ctx, r, at.disk, n.stores[at.disk].Destroy); err != nil && ctx.Err() == nil {
+			n.env.Log.Debug("a replica that may be in nobody's use stays for now", "range", r.ID, "disk", at.disk, "error", err)
+		}
+	}
+}
+
+// shownRange returns what the map shows of a replica's range, nil: nothing.
+func shownRange(m *clustermap.Map, x *replica.Status) *clustermap.Range {
+	if x.Descriptor == nil {
+		return m.Range(x.Range)
+	}
+	if r := m.RangeAt(x.Descriptor.Start); r != nil && r.ID == x.Range { // a range never begins elsewhere
+		return r
+	}
+	return nil
 }
 
 // takesPart reports whether a replica can be destroyed: it takes part, or knows itself to be no member any more.

@@ -43,7 +43,7 @@ func (n *Node) handOver(ctx context.Context) {
 
 // heir returns the disk of another node that should lead a range in the place of a replica of this node, zero if the
 // replica does not lead or there is none.
-func (n *Node) heir(r replica.Status) (to disk.ID) {
+func (n *Node) heir(r *replica.Status) (to disk.ID) {
 	if r.Role != roleLeader {
 		return 0
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"sync"
 
@@ -89,7 +90,7 @@ func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h dis
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k, ok := r.nodes[node]
-	if !ok || &k.raw[0] != &raw[0] {
+	if !ok || &k.raw[0] != &raw[0] && !bytes.Equal(k.raw, raw) {
 		var all nodeHealth
 		if err := json.Unmarshal(raw, &all); err != nil {
 			return h, false, false

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/contender/contender/disk"
@@ -24,6 +25,9 @@ const (
 type leading struct {
 	looked time.Time
 	handed map[uint64]handed // by range
+	glance glance
+	may    map[disk.ID]bool // which disks might lead at the last look
+	rests  bool             // nothing was to be handed over then
 }
 
 // handed is to whom a range was handed over, and when.
@@ -39,10 +43,14 @@ func (n *Node) spreadLeaders(ctx context.Context, l *leading) {
 		return
 	}
 	l.looked = now
+	if !n.leadersStirred(l) && l.rests && len(l.handed) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
 	led := n.led()
 	all := placement.SpreadLeaders(n.countLeaders(l, led, n.mayLead), n.heirs(led))
+	l.rests = len(all) == 0
 	if len(all) > 0 {
 		n.env.Log.Info("ranges are handed over, so that all disks lead about as many", "ranges", len(all), "led", len(led))
 	}
@@ -56,9 +64,20 @@ func (n *Node) spreadLeaders(ctx context.Context, l *leading) {
 	}
 }
 
+// leadersStirred reports whether anything has changed since the last look: replicas, the map, or which disks may lead.
+func (n *Node) leadersStirred(l *leading) bool {
+	may := map[disk.ID]bool{}
+	for _, d := range n.topology.Map().Disks {
+		may[d.ID] = n.mayLead(d.ID)
+	}
+	same := maps.Equal(may, l.may)
+	l.may = may
+	return len(n.changes(&l.glance)) > 0 || !same
+}
+
 // countLeaders counts how many ranges each disk leads that serves: by what this node leads, by what it has handed over lately,
 // and else by the map.
-func (n *Node) countLeaders(l *leading, led []replica.Status, alive func(disk.ID) bool) map[disk.ID]int {
+func (n *Node) countLeaders(l *leading, led []*replica.Status, alive func(disk.ID) bool) map[disk.ID]int {
 	m, now := n.topology.Map(), n.env.Clock()
 	own := make(map[uint64]disk.ID, len(led))
 	for _, r := range led {
@@ -95,7 +114,7 @@ func (n *Node) countLeaders(l *leading, led []replica.Status, alive func(disk.ID
 }
 
 // heirs returns the ranges that this node leads, with the disks that could lead them: that serve, vote, and have nearly all.
-func (n *Node) heirs(led []replica.Status) (list []placement.Led) {
+func (n *Node) heirs(led []*replica.Status) (list []placement.Led) {
 	for _, r := range led {
 		x := placement.Led{Range: r.Range, Disk: r.Disk}
 		for _, f := range r.Followers {

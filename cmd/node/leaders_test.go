@@ -68,7 +68,7 @@ func TestCountLeaders(t *testing.T) {
 		3: {3, now.Add(-2 * time.Second)}, // handed over; the map does not know yet
 		4: {3, now.Add(-leadersMemory)},   // the map knows better
 	}}
-	led := []replica.Status{{Range: 1, Disk: 1}, {Range: 2, Disk: 1}, {Range: 5, Disk: 1}}
+	led := []*replica.Status{{Range: 1, Disk: 1}, {Range: 2, Disk: 1}, {Range: 5, Disk: 1}}
 	got := n.countLeaders(l, led, func(id disk.ID) bool { return id != 4 })
 	want := map[disk.ID]int{1: 2, 2: 4, 3: 2}
 	if len(got) != 3 || got[1] != want[1] || got[2] != want[2] || got[3] != want[3] {

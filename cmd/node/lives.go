@@ -36,8 +36,11 @@ const livesFormat = 1
 // livesKept is how many lives a disk keeps. If it was started more often since a peer saw it, that one cannot tell.
 const livesKept = 64
 
-// errSetBack says that a disk was set back.
-var errSetBack = errors.New("is an earlier state of a disk that went on since")
+// Why a disk is left out.
+var (
+	errSetBack = errors.New("is an earlier state of a disk that went on since")
+	errNoLife  = errors.New("the starts of the disk cannot be read or kept")
+)
 
 // life is one start of a disk.
 type life struct {
@@ -181,7 +184,7 @@ func (s *lastLives) of(id disk.ID) life {
 	return s.seen[id]
 }
 
-// save keeps them in folders.
+// save keeps them in folders, as far as these can be written.
 func (s *lastLives) save(fs vfs.FS, dirs []string) error {
 	s.mu.Lock()
 	w := seenWire{livesFormat, make(map[string]life, len(s.seen))}
@@ -189,16 +192,16 @@ func (s *lastLives) save(fs vfs.FS, dirs []string) error {
 		w.Seen[id.String()] = l
 	}
 	s.mu.Unlock()
+	var errs []error
 	for _, dir := range dirs {
-		if err := replaceJSON(fs, dir, seenFile, w); err != nil {
-			return err
-		}
+		errs = append(errs, replaceJSON(fs, dir, seenFile, w))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// findSetBack begins the lives of this node's disks, and leaves those out that were set back, as its folders know.
-func (n *Node) findSetBack(ctx context.Context) error {
+// beginLives begins the lives of this node's disks. It leaves those out that were set back, as its folders know, and those whose
+// lives can't be read or kept.
+func (n *Node) beginLives(ctx context.Context) {
 	for _, f := range n.folders {
 		if f.disk == nil {
 			continue
@@ -211,18 +214,23 @@ func (n *Node) findSetBack(ctx context.Context) error {
 		if f.disk == nil {
 			continue
 		}
-		if err := f.begin(&n.env); err != nil {
-			return err
-		}
-		if seen := n.lives.of(f.ident.Disk); !seen.follows(f.lives) && !mutantSetBack {
-			f.err = &identity.Error{Dir: f.dir, Err: errSetBack, Detail: fmt.Sprintf("disk %s, start %d; start %d was seen", f.ident.Disk, f.ident.Boot, seen.Boot)}
-			if err := f.disk.Close(); err != nil {
-				n.env.Log.WarnContext(ctx, "a disk that was set back cannot be closed", "folder", f.dir, "error", err)
-			}
-			f.disk = nil
+		switch err, seen := f.begin(&n.env), n.lives.of(f.ident.Disk); {
+		case err != nil:
+			f.leaveOut(ctx, &n.env, &identity.Error{Dir: f.dir, Err: errNoLife, Detail: err.Error()})
+		case !seen.follows(f.lives) && !mutantSetBack:
+			f.leaveOut(ctx, &n.env, &identity.Error{Dir: f.dir, Err: errSetBack, Detail: fmt.Sprintf("disk %s, start %d; start %d was seen", f.ident.Disk, f.ident.Boot, seen.Boot)})
 		}
 	}
-	return nil
+}
+
+// leaveOut has the node run without a folder's disk.
+func (f *folder) leaveOut(ctx context.Context, env *Env, why error) {
+	f.err = why
+	if err := f.disk.Close(); err != nil {
+		env.Log.WarnContext(ctx, "a disk that is left out cannot be closed", "folder", f.dir, "error", err)
+	}
+	f.disk = nil
+	f.tell(env)
 }
 
 // noteLives keeps the lives that this node's disks have now.
@@ -238,7 +246,10 @@ func (n *Node) noteLives() error {
 		}
 		n.lives.note(f.ident.Disk, f.lives[len(f.lives)-1])
 	}
-	return n.lives.save(n.env.FS, n.dirs())
+	if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
+		n.env.Log.Warn("the lives of disks could not be kept", "error", err)
+	}
+	return nil
 }
 
 // ownLives tells the last lives of this node's disks.

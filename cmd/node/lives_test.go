@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -97,6 +98,44 @@ func TestDiskSetBack(t *testing.T) {
 	for _, x := range c.nodes {
 		check(x)
 	}
+}
+
+// TestLivesUnreadable: a folder whose disk cannot say which starts it had is left out, with its reason, and the node serves with its
+// others. Without the file the disk is taken in again.
+func TestLivesUnreadable(t *testing.T) {
+	c := newClusterOf(t, 1, func(cfg *Config) {
+		cfg.Dirs = append(cfg.Dirs, filepath.Join(t.TempDir(), "third"), filepath.Join(t.TempDir(), "fourth"))
+	})
+	s := c.nodes[0]
+	s.createBucket()
+	s.mustPut("before", []byte("1"))
+	file := filepath.Join(s.cfg.Dirs[0], livesFile)
+	start := func() {
+		t.Helper()
+		if err := c.nodes[0].close(); err != nil {
+			t.Fatal(err)
+		}
+		c.nodes[0] = serveOn(t, s.cfg, testEnv(vfs.Default), &http.Transport{MaxIdleConnsPerHost: 64})
+		c.nodes[0].awaitReady()
+	}
+	if err := os.WriteFile(file, []byte("{torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	if f := c.nodes[0].folders[0]; !errors.Is(f.err, errNoLife) {
+		t.Errorf("the folder takes part: %v", f.err)
+	}
+	c.nodes[0].mustGet("before", []byte("1"))
+	c.nodes[0].mustPut("meanwhile", []byte("2"))
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	if f := c.nodes[0].folders[0]; f.disk == nil || f.err != nil {
+		t.Errorf("the folder takes no part: %v", f.err)
+	}
+	c.nodes[0].mustGet("meanwhile", []byte("2"))
 }
 
 // TestFollows: which lives may come after one that was seen.

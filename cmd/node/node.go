@@ -18,7 +18,6 @@ import (
 	"github.com/contender/contender/gateway/console"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
-	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/router"
 	"github.com/contender/contender/metashards/store"
@@ -200,9 +199,7 @@ func (n *Node) begin(ctx context.Context) error {
 // rejoin opens the folders of a cluster that they belong to.
 func (n *Node) rejoin(ctx context.Context, cluster disk.ClusterID) error {
 	adopt(ctx, &n.cfg, &n.env, n.folders, cluster)
-	if err := n.findSetBack(ctx); err != nil {
-		return err
-	}
+	n.beginLives(ctx)
 	if err := n.takeDisks(); err != nil {
 		return err
 	}
@@ -310,7 +307,7 @@ func (n *Node) startLayer(run context.Context) error {
 	n.keeping = buckets
 	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
-		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.outboxes, Alive: n.alive, Log: n.env.Log,
+		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.newOutboxes(), Alive: n.alive, Log: n.env.Log,
 	})
 	n.front, err = gateway.New(gateway.Options{
 		Objects: objects, Listings: listing.New(resolver), Buckets: buckets,
@@ -328,20 +325,6 @@ func (n *Node) startLayer(run context.Context) error {
 	n.running.Go(func() { n.settle(run) })
 	n.running.Go(func() { n.followMap(run) })
 	return nil
-}
-
-// outboxes returns the start of each range of data that this node leads and whose outbox was ever given a row.
-func (n *Node) outboxes() (led []outbox.Position) {
-	for _, r := range n.led() {
-		if r.Sequence == 0 {
-			continue
-		}
-		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
-		if err == nil && bucket != metashards.SystemBucket {
-			led = append(led, outbox.Position{Bucket: bucket, Key: key, Range: r.Range, Sequence: r.Sequence})
-		}
-	}
-	return led
 }
 
 func (n *Node) limits() gateway.Limits {

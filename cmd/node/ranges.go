@@ -26,10 +26,6 @@ const (
 
 // Measures of tending.
 const (
-	// sizePause is how long a range is left alone before its size is looked at again.
-	sizePause = 2 * time.Second
-	// sizesMost is how many ranges' sizes are looked at together.
-	sizesMost = 16
 	// loadPause is how long a range is not split by its load after it was: until requests were counted anew.
 	loadPause = 25 * time.Second
 	// splitTries is how often a split is tried again when somebody else has changed the range.
@@ -38,18 +34,15 @@ const (
 
 // tending is what a node remembers of the ranges that it leads, between two looks.
 type tending struct {
+	glance  glance
+	due     map[uint64]*replica.Status // to be looked at: they have changed, or something is waited for
 	leaders map[uint64]leaderSince
-	sized   map[uint64]sizedAt
-	grown   []*replica.Status // whose sizes are to be looked at
-
-	rests  bool // nothing was to be done, or waited for, but sizes
-	glance glance
+	hot     map[uint64]time.Time // when ranges were split by their load
+	sizing  *sizing
 }
 
-// glance is how the map and the stores of a node stood at a look.
-type glance struct {
-	revision uint64                      // of the map
-	seen     map[disk.ID]*replica.Status // what the stores told: the first of their lists, which never change
+func newTending() *tending {
+	return &tending{due: map[uint64]*replica.Status{}, leaders: map[uint64]leaderSince{}, hot: map[uint64]time.Time{}, sizing: newSizing()}
 }
 
 // leaderSince is whose replica leads a range, and since when it is known to.
@@ -58,18 +51,11 @@ type leaderSince struct {
 	since time.Time
 }
 
-// sizedAt is when and up to which entry a range's size was looked at, and when it was split by its load.
-type sizedAt struct {
-	applied uint64
-	at      time.Time
-	split   time.Time
-}
-
 // led lists the replicas on this node's disks that lead their ranges.
-func (n *Node) led() (list []replica.Status) {
+func (n *Node) led() (list []*replica.Status) {
 	for _, s := range n.stores {
 		for _, r := range s.Status().Replicas {
-			if r.Role == roleLeader && r.Descriptor != nil {
+			if leads(r) {
 				list = append(list, r)
 			}
 		}
@@ -78,31 +64,57 @@ func (n *Node) led() (list []replica.Status) {
 }
 
 // tend looks after the ranges that this node leads: it lets the map show them as they are, and splits those that have grown
-// too large or that are asked for too much. It does not look where nothing has changed since there was nothing to be done.
+// too large or that are asked for too much. It does not look at ranges that have not changed since nothing was to be done.
 func (n *Node) tend(ctx context.Context, t *tending) {
 	ctx, cancel := context.WithTimeout(ctx, growTimeout)
 	defer cancel()
-	if n.stirred(&t.glance) || !t.rests {
-		n.lookOver(ctx, t)
-	}
-	for _, r := range n.nextGrown(t) {
+	t.takeIn(n.changes(&t.glance))
+	n.lookOver(ctx, t)
+	for _, r := range t.sizing.next(n.env.Clock()) {
 		n.noteFailed(ctx, r, n.splitLarge(ctx, r.Descriptor))
 	}
 }
 
-// lookOver looks at all ranges that this node leads.
+// takeIn has the ranges that are led here looked at that have changed, and drops what is remembered of those that are not any more.
+func (t *tending) takeIn(list []change) {
+	for _, c := range list {
+		if c.before != nil && !leads(c.now) && t.leaders[c.before.Range].disk == c.before.Disk {
+			t.forget(c.before.Range)
+		}
+	}
+	for _, c := range list {
+		if leads(c.now) {
+			t.due[c.now.Range] = c.now
+		}
+	}
+}
+
+func (t *tending) forget(rangeID uint64) {
+	delete(t.due, rangeID)
+	delete(t.leaders, rangeID)
+	delete(t.hot, rangeID)
+	t.sizing.forget(rangeID)
+}
+
+// lookOver looks at the ranges that are due. Those stay due for which something is waited for.
 func (n *Node) lookOver(ctx context.Context, t *tending) {
-	led := n.led()
-	shown, err := n.showLed(ctx, t, led)
-	if err != nil && ctx.Err() == nil {
-		n.env.Log.Warn("the map cannot show ranges as they are now", "error", err)
+	if len(t.due) == 0 {
+		return
 	}
-	t.rests = shown && err == nil
-	for _, r := range led {
-		n.noteFailed(ctx, &r, n.splitHot(ctx, t, &r))
+	due := slices.SortedFunc(maps.Values(t.due), func(a, b *replica.Status) int { return cmp.Compare(a.Range, b.Range) })
+	clear(t.due)
+	if err := n.showLed(ctx, t, due); err != nil {
+		for _, r := range due {
+			t.due[r.Range] = r
+		}
+		if ctx.Err() == nil {
+			n.env.Log.Warn("the map cannot show ranges as they are now", "error", err)
+		}
 	}
-	n.findGrown(t, led)
-	t.forget(led)
+	for _, r := range due {
+		n.noteFailed(ctx, r, n.splitHot(ctx, t, r))
+		t.sizing.note(r)
+	}
 }
 
 func (n *Node) noteFailed(ctx context.Context, r *replica.Status, err error) {
@@ -111,26 +123,13 @@ func (n *Node) noteFailed(ctx context.Context, r *replica.Status, err error) {
 	}
 }
 
-// stirred reports whether the map or what the stores tell is another than at the last glance.
-func (n *Node) stirred(g *glance) bool {
-	now := glance{n.topology.Map().Revision, make(map[disk.ID]*replica.Status, len(n.stores))}
-	for id, s := range n.stores {
-		if list := s.Status().Replicas; len(list) > 0 {
-			now.seen[id] = &list[0]
-		}
-	}
-	same := now.revision == g.revision && maps.Equal(now.seen, g.seen)
-	*g = now
-	return !same
-}
-
 // splitHot splits a range that is asked for too much.
 func (n *Node) splitHot(ctx context.Context, t *tending, r *replica.Status) error {
 	if r.Rate <= n.cfg.RangeRate || r.Middle == nil {
 		return nil
 	}
 	if !n.mayBeHot(t, r) {
-		t.rests = false
+		t.due[r.Range] = r
 		return nil
 	}
 	n.env.Log.Info("a range is asked for much and is split", "range", r.Range, "requests_per_second", r.Rate)
@@ -142,50 +141,33 @@ func (n *Node) splitHot(ctx context.Context, t *tending, r *replica.Status) erro
 // of a while ago.
 func (n *Node) mayBeHot(t *tending, r *replica.Status) bool {
 	now := n.env.Clock()
-	last := t.sized[r.Range]
-	if now.Sub(last.split) < loadPause {
+	if last, ok := t.hot[r.Range]; ok && now.Sub(last) < loadPause {
 		return false
 	}
-	last.split = now
-	t.sized[r.Range] = last
+	t.hot[r.Range] = now
 	return true
 }
 
-// forget drops what is remembered of ranges that others lead now.
-func (t *tending) forget(led []replica.Status) {
-	here := make(map[uint64]bool, len(led))
-	for _, r := range led {
-		here[r.Range] = true
-	}
-	for id := range t.leaders {
-		if !here[id] {
-			delete(t.leaders, id)
-			delete(t.sized, id)
-		}
-	}
-}
-
-// showLed lets the map show the ranges that it does not show as they are: all of them in one change. It reports whether
-// nothing is to be shown, nor will be in a while.
-func (n *Node) showLed(ctx context.Context, t *tending, led []replica.Status) (shown bool, err error) {
+// showLed lets the map show the ranges of some that it does not show as they are: all of them in one change.
+func (n *Node) showLed(ctx context.Context, t *tending, led []*replica.Status) error {
 	m, now := n.topology.Map(), n.env.Clock()
 	var news []clustermap.Range
-	waits := false
-	for i := range led {
-		r := &led[i]
+	for _, r := range led {
 		old := m.RangeAt(r.Descriptor.Start)
 		if old == nil || old.ID != r.Range {
 			old = &clustermap.Range{ID: r.Range}
 		}
 		leader := t.hint(old, r.Disk, now)
-		waits = waits || leader != r.Disk
+		if leader != r.Disk {
+			t.due[r.Range] = r
+		}
 		if d := r.Descriptor; d.Generation > old.Generation || d.Generation == old.Generation && leader != old.Leader {
 			shown := rangeOf(d)
 			shown.Leader = leader
 			news = append(news, shown)
 		}
 	}
-	return len(news) == 0 && !waits, n.showRanges(ctx, news...)
+	return n.showRanges(ctx, news...)
 }
 
 // showRanges lets the map show ranges as they are, unless it knows better.
@@ -210,39 +192,6 @@ func (t *tending) hint(r *clustermap.Range, leads disk.ID, now time.Time) disk.I
 		return r.Leader
 	}
 	return leads
-}
-
-// findGrown finds the ranges whose sizes are to be looked at: those that have changed since that was done some time ago, the ones
-// that changed most before the others.
-func (n *Node) findGrown(t *tending, led []replica.Status) {
-	now := n.env.Clock()
-	t.grown = nil
-	for i := range led {
-		r := &led[i]
-		switch last := t.sized[r.Range]; {
-		case r.Applied == last.applied:
-		case now.Sub(last.at) >= sizePause:
-			t.grown = append(t.grown, r)
-		default:
-			t.rests = false
-		}
-	}
-	slices.SortStableFunc(t.grown, func(a, b *replica.Status) int {
-		return cmp.Compare(b.Applied-t.sized[b.Range].applied, a.Applied-t.sized[a.Range].applied)
-	})
-}
-
-// nextGrown returns the next of them, not all at once if they are many.
-func (n *Node) nextGrown(t *tending) []*replica.Status {
-	next := t.grown[:min(len(t.grown), sizesMost)]
-	t.grown = t.grown[len(next):]
-	if len(t.grown) == 0 {
-		t.grown = nil // and what it points to
-	}
-	for _, r := range next {
-		t.sized[r.Range] = sizedAt{r.Applied, n.env.Clock(), t.sized[r.Range].split}
-	}
-	return next
 }
 
 // splitLarge splits a range in two halves if it keeps more than it may.

@@ -27,7 +27,7 @@ type Status struct {
 	// Differ says, on the leader, on which disks replicas were found whose rows are not those of most, or not the leader's where
 	// it is not known what most hold; on another replica it is the own disk, if that is one of them.
 	Differ []disk.ID
-	// Rate is, on the leader, how many requests came in a second, of late, and Middle the position that halves them: nil if
+	// Rate is, on the leader, how many requests came in a second, of late, zero if they were but one or two, and Middle the position that halves them: nil if
 	// nothing does.
 	Rate   int
 	Middle []byte

@@ -242,7 +242,7 @@ func (c *Cluster) status(n int, rangeID uint64) (s replica.Status, ok bool) {
 	}
 	for _, s := range c.nodes[n].core.Status().Replicas {
 		if s.Range == rangeID {
-			return s, true
+			return *s, true
 		}
 	}
 	return s, false

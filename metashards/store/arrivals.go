@@ -75,6 +75,7 @@ func (c *Core) enrol(rangeID uint64) *member {
 	i, _ := slices.BinarySearchFunc(c.members, rangeID, func(m *member, id uint64) int { return int(int64(m.rangeID - id)) })
 	c.members = slices.Insert(c.members, i, m)
 	c.byRange[rangeID] = m
+	c.restaff()
 	c.stir(m)
 	delete(c.absent, rangeID)
 	return m
@@ -84,7 +85,7 @@ func (c *Core) enrol(rangeID uint64) *member {
 func (c *Core) strike(m *member) {
 	delete(c.byRange, m.rangeID)
 	c.owners.changed()
-	c.stirred = true
+	c.restaff()
 	c.members = slices.DeleteFunc(c.members, func(o *member) bool { return o == m })
 }
 

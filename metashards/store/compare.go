@@ -1,6 +1,8 @@
 package store
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/contender/contender/disk"
@@ -9,12 +11,17 @@ import (
 	"github.com/contender/contender/metashards/transport"
 )
 
-// compareSweep is how many ticks pass between two looks at which ranges are to be compared.
-const compareSweep = 50
+// How many ticks pass between two looks at which ranges are to be compared: at all of them, and at those where replicas differ, or
+// did. With very many ranges it is the looking that costs.
+const (
+	compareAll   = 600
+	compareSweep = 50
+)
 
 // compared is what a member knows of comparisons.
 type compared struct {
 	applied uint64 // the entry that compared last, as leader; what follows it is the comparison's own
+	moved   bool   // entries after that one are applied
 	at      int    // and when, in ticks
 	index   uint64 // of the sums
 	sums    []sumOf
@@ -39,25 +46,49 @@ type sumOf struct {
 // wake for it. Where a replica that differs is being remade, or somebody asks, it comes sooner.
 func (c *Core) compareDue() {
 	c.ticks++
-	if c.ticks%compareSweep != 0 && c.opt.CompareTicks > compareSweep {
-		return
-	}
-	for _, m := range c.members {
-		if m.replica == nil {
-			continue
+	switch {
+	case c.ticks%compareAll == 0, c.opt.CompareTicks <= compareSweep:
+		for _, m := range c.members {
+			c.compareOne(m)
 		}
-		c.confess(m)
-		if m.replica.CanRead() && c.isDue(m) {
-			c.askSums(m)
+	case c.ticks%compareSweep == 0 && len(c.troubled) > 0:
+		for _, m := range slices.SortedFunc(maps.Keys(c.troubled), func(a, b *member) int { return cmp.Compare(a.rangeID, b.rangeID) }) {
+			if c.compareOne(m); !m.troubled() || c.byRange[m.rangeID] != m {
+				delete(c.troubled, m)
+			}
 		}
 	}
 }
 
-// isDue reports whether the replicas of a range that is led here are to be compared now.
+func (c *Core) compareOne(m *member) {
+	if m.replica == nil {
+		return
+	}
+	c.confess(m)
+	if c.isDue(m) && m.replica.CanRead() {
+		c.askSums(m)
+	}
+}
+
+// trouble has a range looked at more often than others, as long as it is troubled.
+func (c *Core) trouble(m *member) { c.troubled[m] = struct{}{} }
+
+// troubled reports whether a replica differs, or asks whether it does, or somebody else does.
+func (m *member) troubled() bool {
+	return m.remade.ask > 0 || m.compared.again || m.compared.wait > 0
+}
+
+// isDue reports whether the replicas of a range, if it is led here, are to be compared now. It looks at nothing but the member, which
+// is what many sleeping ranges cost.
 func (c *Core) isDue(m *member) bool {
 	x, since := &m.compared, c.ticks-m.compared.at
 	return x.again || x.wait > 0 && since >= x.wait ||
-		since >= c.opt.CompareTicks && m.replica.Machine().State().AppliedIndex > x.applied
+		since >= c.opt.CompareTicks && x.moved
+}
+
+// noteMoved notes whether entries were applied since the replicas of a range were compared.
+func (m *member) noteMoved() {
+	m.compared.moved = m.replica.Machine().State().AppliedIndex > m.compared.applied
 }
 
 // askSums has all replicas of a range summed up as they are after one entry.
@@ -97,6 +128,7 @@ func (c *Core) summed(m *member, index, sum uint64, err error) {
 		c.opt.Logger.Error("a replica's rows can't be summed up", "range", m.rangeID, "disk", c.opt.Disk.ID(), "error", err)
 	case m.term > 0:
 		m.compared.applied = max(m.compared.applied, index)
+		m.noteMoved()
 		c.takeSum(m, c.opt.Disk.ID(), &transport.Sum{Index: index, Sum: sum})
 	default:
 		if to := m.replica.LeaderDisk(); to != 0 {

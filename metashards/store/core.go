@@ -25,29 +25,33 @@ type Core struct {
 	byRange   map[uint64]*member
 	dirty     []*member
 
-	sequence uint64 // of proposals
-	mark     uint64 // of rounds of reads
-	full     bool
-	stopped  error // why the store takes no part any more
-	repairs  []repair
-	mending  map[disk.PayloadID]bool
-	absent   map[uint64]absence // ranges without a replica here that are spoken to
-	ballots  []replica.Ballot   // votes for them, to be kept with the next append and then sent
-	parents  []*member          // that were split, since the last append
-	owners   owners
-	table    *promise.Table
-	told     Status   // last
-	stirred  bool     // something has changed since
-	opens    sync.Map // of *open, by range; it is changed by the core alone
-	current  *shared  // snapshot, while nothing has changed since
-	beats    int      // ticks until the next
-	ticks    int      // so far
-	turns    replica.Turns
-	counts   int // ranges in which buckets are being counted
-	clocks   clocks
-	differed uint64    // comparisons that found replicas to differ
-	remakes  uint64    // of replicas that differed
-	remadeAt time.Time // the last
+	sequence  uint64 // of proposals
+	mark      uint64 // of rounds of reads
+	full      bool
+	stopped   error // why the store takes no part any more
+	repairs   []repair
+	mending   map[disk.PayloadID]bool
+	absent    map[uint64]absence   // ranges without a replica here that are spoken to
+	troubled  map[*member]struct{} // that are compared sooner
+	ballots   []replica.Ballot     // votes for them, to be kept with the next append and then sent
+	parents   []*member            // that were split, since the last append
+	owners    owners
+	loaded    map[*member]struct{} // that something was asked of lately
+	table     *promise.Table
+	told      Status    // last
+	stirred   bool      // something has changed since
+	moved     []*member // that have
+	restaffed bool      // members have come or gone since
+	opens     sync.Map  // of *open, by range; it is changed by the core alone
+	current   *shared   // snapshot, while nothing has changed since
+	beats     int       // ticks until the next
+	ticks     int       // so far
+	turns     replica.Turns
+	counts    int // ranges in which buckets are being counted
+	clocks    clocks
+	differed  uint64    // comparisons that found replicas to differ
+	remakes   uint64    // of replicas that differed
+	remadeAt  time.Time // the last
 
 	// The round that is under way.
 	active []*member
@@ -59,7 +63,8 @@ func Open(opt Options) (*Core, error) {
 	opt = opt.withDefaults()
 	c := &Core{
 		opt: opt, snapshots: replica.NewSnapshots(opt.Proposer, opt.Snapshots),
-		stirred: true, byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
+		stirred: true, restaffed: true, byRange: map[uint64]*member{}, mending: map[disk.PayloadID]bool{},
+		troubled: map[*member]struct{}{}, loaded: map[*member]struct{}{},
 		absent: map[uint64]absence{}, clocks: clocks{own: opt.ClockID},
 	}
 	var err error
@@ -130,6 +135,7 @@ func (c *Core) load(m *member) {
 		return
 	}
 	c.owners.changed()
+	m.noteMoved()
 	m.awake()
 	c.touch(m)
 }
@@ -142,9 +148,14 @@ func (c *Core) env() replica.Env {
 	}
 }
 
-// touch has the next cycle look at a member.
+// touch has the next cycle look at a member, and the next Status, too.
 func (c *Core) touch(m *member) {
 	c.stir(m)
+	c.queue(m)
+}
+
+// queue has the next cycle look at a member.
+func (c *Core) queue(m *member) {
 	if !m.dirty {
 		m.dirty = true
 		c.dirty = append(c.dirty, m)
@@ -156,6 +167,9 @@ func (c *Core) Dirty() bool {
 	return c.stopped == nil && (len(c.dirty) > 0 || len(c.repairs) > 0 || len(c.ballots) > 0)
 }
 
+// usageTicks is how many ticks pass between two looks at the room on the disk, which is dear.
+const usageTicks = 5
+
 // Tick tells of the passing of one tick.
 func (c *Core) Tick() {
 	if c.stopped != nil {
@@ -166,8 +180,10 @@ func (c *Core) Tick() {
 		return
 	}
 	c.unshare()
-	u := c.opt.Disk.Usage()
-	c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
+	if c.ticks%usageTicks == 0 {
+		u := c.opt.Disk.Usage()
+		c.full = u.CapacityBytes > 0 && u.UsedBytes > u.CapacityBytes/100*int64(c.opt.FullPercent)
+	}
 	c.tickAll()
 	c.beat()
 	c.giveUpLeading()
@@ -301,7 +317,7 @@ func (c *Core) Propose(p *Proposal) {
 		return
 	}
 	m.pending = append(m.pending, p)
-	m.load.count(p.Command.GetBucket(), p.Command.GetKey())
+	c.noteLoad(m, p.Command.GetBucket(), p.Command.GetKey())
 	m.awake()
 	c.touch(m)
 }
@@ -314,8 +330,8 @@ func (c *Core) Read(r *Read) {
 		return
 	}
 	m.reads = append(m.reads, r)
-	m.load.count(r.Bucket, r.Key)
-	c.touch(m)
+	c.noteLoad(m, r.Bucket, r.Key)
+	c.queue(m)
 }
 
 func (c *Core) find(rangeID uint64) (*member, Reason) {

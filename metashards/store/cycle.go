@@ -41,13 +41,13 @@ func (c *Core) Begin(ctx context.Context) (sync bool) {
 
 // collect begins a member's round.
 func (c *Core) collect(m *member) {
-	c.stir(m)
 	m.askReads()
 	m.propose()
 	if !m.replica.HasReady() {
 		c.check(m)
 		return
 	}
+	c.stir(m)
 	early := m.replica.Collect(&c.append)
 	if c.check(m) {
 		return
@@ -68,6 +68,7 @@ func (c *Core) check(m *member) bool {
 	if err == nil {
 		return false
 	}
+	c.stir(m)
 	c.farewell(m)
 	m.refusePending(Unavailable, err)
 	m.refuseReads(Unavailable, err)
@@ -152,6 +153,7 @@ func (c *Core) finish(m *member) {
 	if (r.Machine().State().AppliedIndex != index || err != nil) && !mutantOldView {
 		c.unshare()
 	}
+	m.noteMoved()
 	if err == nil {
 		if r.Machine().Descriptor() != before {
 			c.owners.changed()

@@ -383,7 +383,7 @@ func TestFull(t *testing.T) {
 		g.await(follower, "back", func(s replica.Status) bool { return s.Applied >= want })
 
 		g.disks[leader].SetCapacity(g.disks[leader].Usage().UsedBytes + 100)
-		time.Sleep(200 * time.Millisecond) // virtual: a tick
+		time.Sleep(time.Second) // virtual: the room is looked at every few ticks
 		_, err := g.stores[leader].Propose(t.Context(), rangeID, put("k", 3, make([]byte, 50)), make([]byte, 50))
 		if reasonOf(err) != store.Full {
 			t.Errorf("put on a full disk: %v", err)

@@ -14,6 +14,8 @@ const (
 	loadTicks = 100
 	// loadSamples is how many requests are remembered at most, and half of them at least, of so many.
 	loadSamples = 64
+	// loadLeast is how many requests in a second are worth telling of: a range that somebody looks after rests still.
+	loadLeast = 3
 )
 
 // load counts what a range is asked for, and remembers where.
@@ -21,7 +23,7 @@ type load struct {
 	requests int
 	stride   int      // of so many requests one is remembered
 	sampled  [][]byte // positions of those
-	rate     int      // requests in a second, over the last whole window
+	rate     int      // requests in a second, over the last whole window, if they are worth telling of
 	middle   []byte   // the position that halves them, nil if there is none
 }
 
@@ -46,7 +48,9 @@ func (l *load) count(bucket uint64, key []byte) {
 // tell.
 func (l *load) window(d *metapb.RangeDescriptor) bool {
 	was := l.rate
-	l.rate = l.requests * 10 / loadTicks
+	if l.rate = l.requests * 10 / loadTicks; l.rate < loadLeast {
+		l.rate = 0
+	}
 	l.middle = nil
 	if len(l.sampled) >= loadSamples/2 {
 		l.middle = cutOf(l.sampled, d)
@@ -81,13 +85,19 @@ func (c *Core) weigh() {
 	if c.ticks%loadTicks != 0 {
 		return
 	}
-	for _, m := range c.members {
+	for m := range c.loaded {
 		m.countGlances()
-		if m.replica == nil || m.load.requests == 0 && m.load.rate == 0 {
-			continue
-		}
-		if m.load.window(m.replica.Machine().Descriptor()) {
+		if m.replica != nil && m.load.window(m.replica.Machine().Descriptor()) {
 			c.stir(m)
 		}
+		if m.load.rate == 0 && m.open == nil || c.byRange[m.rangeID] != m {
+			delete(c.loaded, m)
+		}
 	}
+}
+
+// noteLoad takes in what a range is asked for.
+func (c *Core) noteLoad(m *member, bucket uint64, key []byte) {
+	m.load.count(bucket, key)
+	c.loaded[m] = struct{}{}
 }

@@ -29,7 +29,7 @@ func TestLoadIsHalved(t *testing.T) {
 			var l load
 			n := 20_000
 			if name == "too few to know" {
-				n = 20
+				n = 30
 			}
 			for i := range n {
 				l.count(1, []byte(c.key(i)))
@@ -52,5 +52,20 @@ func TestLoadIsHalved(t *testing.T) {
 				t.Errorf("after a window without requests: %+v", l)
 			}
 		})
+	}
+}
+
+// TestLoadOfLookingAfter: a range of which one or two things are asked in a second is told to rest, so that those who only look
+// after it do not have it looked at.
+func TestLoadOfLookingAfter(t *testing.T) {
+	d := &metapb.RangeDescriptor{Id: 1}
+	var l load
+	for _, requests := range []int{0, 5, 15, 29} {
+		for range requests {
+			l.count(1, []byte("k"))
+		}
+		if l.window(d) {
+			t.Errorf("%d requests in ten seconds are told: %d in a second", requests, l.rate)
+		}
 	}
 }

@@ -32,8 +32,8 @@ type member struct {
 	begun     time.Duration // when it became leader, on the boot clock, and range time then
 	rangeTime uint64
 
-	told    replica.Status // last
-	stirred bool           // it may stand otherwise now
+	told    *replica.Status // last
+	stirred bool            // it may stand otherwise now
 
 	asleep  bool                    // it is not ticked
 	watched bool                    // it is in the core's list of those that are
@@ -166,7 +166,7 @@ func (m *member) noteLeadership() {
 	m.core.table.Release(m.rangeID, m.term)
 	m.dismiss(NotLeader, Indeterminate, nil)
 	m.term, m.shown = term, nil
-	m.compared = compared{applied: m.compared.applied, at: m.compared.at}
+	m.compared = compared{applied: m.compared.applied, moved: m.compared.moved, at: m.compared.at}
 	if leads {
 		m.begun = m.core.opt.BootClock()
 		m.rangeTime = max(uint64(max(0, m.core.wall().UnixMicro())), m.replica.Machine().State().Time)

@@ -73,6 +73,7 @@ func (c *Core) remake(m *member, d *metapb.RangeDescriptor, truth uint64) {
 	}
 	x.ordered, x.orderedAt, x.orderedBy = next, c.ticks, x.index
 	x.wait = min(max(remakePause, 2*x.wait), remakePauseMost)
+	c.trouble(m)
 	m.awake()
 	c.tellRemake(m, next, transport.Remake{Step: transport.RemakeOrder})
 }
@@ -159,6 +160,7 @@ func (c *Core) receiveRemake(m *member, from disk.ID, r *transport.Remake) {
 	case transport.RemakeCompare:
 		if x := &m.compared; m.term > 0 {
 			x.again = true
+			c.trouble(m)
 			if !slices.Contains(x.asked, from) && len(x.asked) < sumsMost {
 				x.asked = append(x.asked, from)
 			}
@@ -190,6 +192,7 @@ func (c *Core) hold(m *member, leader disk.ID) {
 	}
 	x.odd = true
 	c.stir(m)
+	c.trouble(m)
 	if c.ticks < x.quiet {
 		c.opt.Logger.Error("a replica that was remade differs again, and rests", "range", m.rangeID, "disk", c.opt.Disk.ID(), "ticks", x.quiet-c.ticks)
 		x.ask = x.quiet
@@ -265,5 +268,6 @@ func (c *Core) remadeNow(m *member) {
 	c.remakes++
 	c.remadeAt = c.opt.Now()
 	c.stir(m)
+	c.trouble(m)
 	c.opt.Logger.Warn("a replica that differed was remade", "range", m.rangeID, "disk", c.opt.Disk.ID(), "times", c.remakes)
 }

@@ -16,8 +16,9 @@ type Status struct {
 	// Err is why the store takes no part any more, nil while it does.
 	Err error
 	// Replicas are ascending by range. One that is being made from a snapshot, that rests, or that could not be loaded
-	// has a role of its own: installing, resting or failed; so has one that is no member any more: removed.
-	Replicas []replica.Status
+	// has a role of its own: installing, resting or failed; so has one that is no member any more: removed. What is told of one
+	// never changes, and is the same as in an earlier Status if nothing has happened to the replica since.
+	Replicas []*replica.Status
 	// Differing is of how many ranges that are led here a replica was found to hold other rows than most, and how many replicas
 	// here know that they do.
 	Differing int
@@ -38,24 +39,52 @@ func (c *Core) Status() Status {
 		return c.told
 	}
 	s := Status{
-		Disk: c.opt.Disk.ID(), Err: c.stopped, Replicas: make([]replica.Status, 0, len(c.members)),
+		Disk: c.opt.Disk.ID(), Err: c.stopped, Replicas: c.told.Replicas, Differing: c.told.Differing,
 		Differed: c.differed, Remade: c.remakes, RemadeAt: c.remadeAt, ClockOff: c.clocks.off, ClockAhead: c.clocks.told,
 	}
-	for _, m := range c.members {
-		if m.stirred || c.stopped != nil {
-			m.told, m.stirred = m.status(), false
+	if c.restaffed || c.stopped != nil {
+		s.Replicas, s.Differing = make([]*replica.Status, len(c.members)), 0
+		for i, m := range c.members {
+			if m.stirred || c.stopped != nil {
+				m.tell()
+			}
+			s.Replicas[i] = m.told
+			s.Differing += differs(m.told)
 		}
-		s.Replicas = append(s.Replicas, m.told)
-		if len(m.told.Differ) > 0 {
-			s.Differing++
+	} else if len(c.moved) > 0 {
+		s.Replicas = slices.Clone(s.Replicas)
+		for _, m := range c.moved {
+			i, _ := find(s.Replicas, m.rangeID)
+			s.Differing -= differs(m.told)
+			m.tell()
+			s.Replicas[i] = m.told
+			s.Differing += differs(m.told)
 		}
 	}
-	c.told, c.stirred = s, false
+	clear(c.moved)
+	c.told, c.stirred, c.restaffed, c.moved = s, false, false, c.moved[:0]
 	return s
 }
 
 // stir has the next Status look at a member.
-func (c *Core) stir(m *member) { m.stirred, c.stirred = true, true }
+func (c *Core) stir(m *member) {
+	c.stirred = true
+	if !m.stirred {
+		m.stirred = true
+		c.moved = append(c.moved, m)
+	}
+}
+
+// restaff has the next Status list all members anew: one came or went.
+func (c *Core) restaff() { c.stirred, c.restaffed = true, true }
+
+// tell notes how the member stands.
+func (m *member) tell() {
+	told := m.status()
+	m.told, m.stirred = &told, false
+}
+
+func differs(s *replica.Status) int { return min(1, len(s.Differ)) }
 
 // status returns how the member stands.
 func (m *member) status() replica.Status {
@@ -87,9 +116,13 @@ func (m *member) status() replica.Status {
 
 // Of returns how the replica of a range stands, and false if there is none.
 func (s *Status) Of(rangeID uint64) (r replica.Status, ok bool) {
-	i, ok := slices.BinarySearchFunc(s.Replicas, rangeID, func(r replica.Status, id uint64) int { return cmp.Compare(r.Range, id) })
+	i, ok := find(s.Replicas, rangeID)
 	if ok {
-		r = s.Replicas[i]
+		r = *s.Replicas[i]
 	}
 	return r, ok
+}
+
+func find(list []*replica.Status, rangeID uint64) (i int, ok bool) {
+	return slices.BinarySearchFunc(list, rangeID, func(r *replica.Status, id uint64) int { return cmp.Compare(r.Range, id) })
 }

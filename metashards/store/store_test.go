@@ -125,7 +125,7 @@ func (g *group) applied(i int) uint64 {
 func (g *group) await(i int, what string, ok func(replica.Status) bool) {
 	g.t.Helper()
 	for range 3000 {
-		if st := g.stores[i].Status(); len(st.Replicas) == 1 && ok(st.Replicas[0]) {
+		if st := g.stores[i].Status(); len(st.Replicas) == 1 && ok(*st.Replicas[0]) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond) // virtual

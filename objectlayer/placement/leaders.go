@@ -58,6 +58,9 @@ func SpreadLeaders(leads map[disk.ID]int, led []Led) (list []Handover) {
 			}
 		}
 	}
+	if len(left) == 0 {
+		return nil
+	}
 	for _, r := range shuffled(led) {
 		if left[r.Disk] == 0 {
 			continue
