@@ -270,6 +270,11 @@ func firstNamed(c *metapb.Command) uint64 {
 		}
 	case *metapb.Command_CreateUpload:
 		id = op.CreateUpload.GetUpload().GetId()
+	case *metapb.Command_Complete: // names the rows of its parts, which are there or not
+		if id = op.Complete.GetUpload(); !mutantFloorMoved || len(id) != len(disk.BlobID{}) {
+			return neverBelow
+		}
+		return disk.BlobID(id).StartMillis()
 	default:
 		return neverBelow
 	}
@@ -297,7 +302,8 @@ func (a *applier) carryOut(k *call) (*metapb.Result, error) {
 	case *metapb.Command_OutboxDone:
 		return a.outboxDone(k, op.OutboxDone)
 	case *metapb.Command_RaiseFloor:
-		a.state.Floor = max(a.state.Floor, op.RaiseFloor.GetFloor())
+		// Never above range time, whatever the clock of who asks: what begins now must not be refused for ever.
+		a.state.Floor = max(a.state.Floor, min(op.RaiseFloor.GetFloor(), a.state.Time/1000))
 		return &metapb.Result{}, nil
 	case *metapb.Command_Fence:
 		return a.fenceBucket(k, op.Fence)

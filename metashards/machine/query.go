@@ -99,6 +99,8 @@ func (x *reading) answer() (*metapb.Answer, error) {
 		return x.inSpan(x.getRange)
 	case *metapb.Query_FindSplit:
 		return x.inSpan(x.findSplit)
+	case *metapb.Query_FindShards:
+		return x.inSpan(x.findShards)
 	case *metapb.Query_GetUsage:
 		if op.GetUsage.GetAll() {
 			return x.inSpan(x.wholeUsage)

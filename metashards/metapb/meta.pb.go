@@ -127,6 +127,63 @@ func (Status) EnumDescriptor() ([]byte, []int) {
 	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{0}
 }
 
+// Verdict is what a range says of a shard.
+type Verdict int32
+
+const (
+	// Its key lies in another range.
+	Verdict_NOT_HERE Verdict = 0
+	// A row refers to it.
+	Verdict_REFERRED Verdict = 1
+	// No row refers to it, but one may yet: its blob was begun at or after the write floor.
+	Verdict_YOUNG Verdict = 2
+	// No row refers to it, and none ever will.
+	Verdict_ORPHAN Verdict = 3
+)
+
+// Enum value maps for Verdict.
+var (
+	Verdict_name = map[int32]string{
+		0: "NOT_HERE",
+		1: "REFERRED",
+		2: "YOUNG",
+		3: "ORPHAN",
+	}
+	Verdict_value = map[string]int32{
+		"NOT_HERE": 0,
+		"REFERRED": 1,
+		"YOUNG":    2,
+		"ORPHAN":   3,
+	}
+)
+
+func (x Verdict) Enum() *Verdict {
+	p := new(Verdict)
+	*p = x
+	return p
+}
+
+func (x Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_metashards_metapb_meta_proto_enumTypes[1].Descriptor()
+}
+
+func (Verdict) Type() protoreflect.EnumType {
+	return &file_metashards_metapb_meta_proto_enumTypes[1]
+}
+
+func (x Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict.Descriptor instead.
+func (Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{1}
+}
+
 type Failure_Source int32
 
 const (
@@ -163,11 +220,11 @@ func (x Failure_Source) String() string {
 }
 
 func (Failure_Source) Descriptor() protoreflect.EnumDescriptor {
-	return file_metashards_metapb_meta_proto_enumTypes[1].Descriptor()
+	return file_metashards_metapb_meta_proto_enumTypes[2].Descriptor()
 }
 
 func (Failure_Source) Type() protoreflect.EnumType {
-	return &file_metashards_metapb_meta_proto_enumTypes[1]
+	return &file_metashards_metapb_meta_proto_enumTypes[2]
 }
 
 func (x Failure_Source) Number() protoreflect.EnumNumber {
@@ -176,7 +233,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -4320,6 +4377,7 @@ type Query struct {
 	//	*Query_GetUsage
 	//	*Query_GetRange
 	//	*Query_FindSplit
+	//	*Query_FindShards
 	Op            isQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4507,6 +4565,15 @@ func (x *Query) GetFindSplit() *FindSplit {
 	return nil
 }
 
+func (x *Query) GetFindShards() *FindShards {
+	if x != nil {
+		if x, ok := x.Op.(*Query_FindShards); ok {
+			return x.FindShards
+		}
+	}
+	return nil
+}
+
 type isQuery_Op interface {
 	isQuery_Op()
 }
@@ -4563,6 +4630,10 @@ type Query_FindSplit struct {
 	FindSplit *FindSplit `protobuf:"bytes,32,opt,name=find_split,json=findSplit,proto3,oneof"`
 }
 
+type Query_FindShards struct {
+	FindShards *FindShards `protobuf:"bytes,33,opt,name=find_shards,json=findShards,proto3,oneof"`
+}
+
 func (*Query_Get) isQuery_Op() {}
 
 func (*Query_ListKeys) isQuery_Op() {}
@@ -4589,6 +4660,156 @@ func (*Query_GetRange) isQuery_Op() {}
 
 func (*Query_FindSplit) isQuery_Op() {}
 
+func (*Query_FindShards) isQuery_Op() {}
+
+// FindShards asks of shards whether any row of the keys that their blobs were written for refers to them: a version, a part of an
+// upload, or a row of the outbox that is to delete them. No generation is judged, and the keys may be of several buckets.
+type FindShards struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shards        []*ShardReference      `protobuf:"bytes,1,rep,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindShards) Reset() {
+	*x = FindShards{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindShards) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindShards) ProtoMessage() {}
+
+func (x *FindShards) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindShards.ProtoReflect.Descriptor instead.
+func (*FindShards) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *FindShards) GetShards() []*ShardReference {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// ShardReference is a shard and what stands in its header: for whom its blob was written.
+type ShardReference struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key    []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Blob   []byte                 `protobuf:"bytes,3,opt,name=blob,proto3" json:"blob,omitempty"`
+	// For a part: its upload and number.
+	Upload        []byte `protobuf:"bytes,4,opt,name=upload,proto3" json:"upload,omitempty"`
+	Part          uint32 `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"`
+	Extent        uint32 `protobuf:"varint,6,opt,name=extent,proto3" json:"extent,omitempty"` // its number
+	Group         uint32 `protobuf:"varint,7,opt,name=group,proto3" json:"group,omitempty"`
+	Slot          uint32 `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShardReference) Reset() {
+	*x = ShardReference{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShardReference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShardReference) ProtoMessage() {}
+
+func (x *ShardReference) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShardReference.ProtoReflect.Descriptor instead.
+func (*ShardReference) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ShardReference) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *ShardReference) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ShardReference) GetBlob() []byte {
+	if x != nil {
+		return x.Blob
+	}
+	return nil
+}
+
+func (x *ShardReference) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *ShardReference) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *ShardReference) GetExtent() uint32 {
+	if x != nil {
+		return x.Extent
+	}
+	return 0
+}
+
+func (x *ShardReference) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *ShardReference) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
 // FindSplit asks for the position that cuts what the range keeps in two halves, about, in Answer.split; empty if it can't be
 // cut. It reads every row of versions and uploads.
 type FindSplit struct {
@@ -4599,7 +4820,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4611,7 +4832,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4624,7 +4845,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -4636,7 +4857,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4648,7 +4869,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4661,7 +4882,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 type GetVersion struct {
@@ -4675,7 +4896,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4687,7 +4908,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4700,7 +4921,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -4733,7 +4954,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4745,7 +4966,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4758,7 +4979,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -4810,7 +5031,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4822,7 +5043,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4835,7 +5056,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -4889,7 +5110,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4901,7 +5122,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4914,7 +5135,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -4935,7 +5156,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4947,7 +5168,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4960,7 +5181,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -4998,7 +5219,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5010,7 +5231,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5023,7 +5244,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -5077,7 +5298,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5089,7 +5310,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5102,7 +5323,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5123,7 +5344,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5135,7 +5356,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5148,7 +5369,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5181,7 +5402,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5193,7 +5414,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5206,7 +5427,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5228,7 +5449,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5240,7 +5461,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5253,7 +5474,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5287,7 +5508,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5299,7 +5520,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5312,7 +5533,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5337,7 +5558,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5349,7 +5570,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5362,7 +5583,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5419,7 +5640,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5431,7 +5652,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5444,7 +5665,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5502,14 +5723,16 @@ type Answer struct {
 	// A position, of FindSplit.
 	Split []byte `protobuf:"bytes,19,opt,name=split,proto3" json:"split,omitempty"`
 	// Of ListOutbox: there are rows that are not due yet.
-	Waits         bool `protobuf:"varint,20,opt,name=waits,proto3" json:"waits,omitempty"`
+	Waits bool `protobuf:"varint,20,opt,name=waits,proto3" json:"waits,omitempty"`
+	// Of FindShards: one for each of its shards.
+	Verdicts      []Verdict `protobuf:"varint,21,rep,packed,name=verdicts,proto3,enum=contender.meta.v1.Verdict" json:"verdicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +5744,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +5757,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5677,6 +5900,13 @@ func (x *Answer) GetWaits() bool {
 	return false
 }
 
+func (x *Answer) GetVerdicts() []Verdict {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
 // RangeReport answers GetRange.
 type RangeReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5693,7 +5923,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5705,7 +5935,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5718,7 +5948,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -5766,7 +5996,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5778,7 +6008,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5791,7 +6021,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -5858,7 +6088,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5870,7 +6100,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5883,7 +6113,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -5974,7 +6204,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5986,7 +6216,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5999,7 +6229,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -6119,7 +6349,7 @@ type ReplicaRemake struct {
 
 func (x *ReplicaRemake) Reset() {
 	*x = ReplicaRemake{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6131,7 +6361,7 @@ func (x *ReplicaRemake) String() string {
 func (*ReplicaRemake) ProtoMessage() {}
 
 func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6144,7 +6374,7 @@ func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRemake.ProtoReflect.Descriptor instead.
 func (*ReplicaRemake) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReplicaRemake) GetStep() uint32 {
@@ -6179,7 +6409,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6191,7 +6421,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6204,7 +6434,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6232,7 +6462,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6244,7 +6474,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6257,7 +6487,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6287,7 +6517,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6299,7 +6529,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6312,7 +6542,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6360,7 +6590,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6372,7 +6602,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6385,7 +6615,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6469,7 +6699,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6481,7 +6711,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6494,7 +6724,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6579,7 +6809,7 @@ type DiskLife struct {
 
 func (x *DiskLife) Reset() {
 	*x = DiskLife{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6591,7 +6821,7 @@ func (x *DiskLife) String() string {
 func (*DiskLife) ProtoMessage() {}
 
 func (x *DiskLife) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6604,7 +6834,7 @@ func (x *DiskLife) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskLife.ProtoReflect.Descriptor instead.
 func (*DiskLife) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *DiskLife) GetDisk() uint64 {
@@ -6639,7 +6869,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6651,7 +6881,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6664,7 +6894,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6686,7 +6916,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6698,7 +6928,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6711,7 +6941,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6740,7 +6970,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6752,7 +6982,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6765,7 +6995,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -6801,7 +7031,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6813,7 +7043,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6826,7 +7056,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -6864,7 +7094,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6876,7 +7106,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6889,7 +7119,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -6937,7 +7167,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6949,7 +7179,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6962,7 +7192,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -6989,7 +7219,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7001,7 +7231,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7014,7 +7244,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -7045,7 +7275,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7057,7 +7287,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7070,7 +7300,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -7119,7 +7349,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7131,7 +7361,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7144,7 +7374,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -7178,7 +7408,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7190,7 +7420,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7203,7 +7433,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7609,7 +7839,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\aresults\x18\n" +
 	" \x03(\v2\x19.contender.meta.v1.ResultR\aresults\x128\n" +
 	"\x05range\x18\v \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x128\n" +
-	"\x05split\x18\f \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05split\"\xa5\a\n" +
+	"\x05split\x18\f \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05split\"\xe7\a\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -7635,8 +7865,22 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tget_usage\x18\x1e \x01(\v2\x1b.contender.meta.v1.GetUsageH\x00R\bgetUsage\x12:\n" +
 	"\tget_range\x18\x1f \x01(\v2\x1b.contender.meta.v1.GetRangeH\x00R\bgetRange\x12=\n" +
 	"\n" +
-	"find_split\x18  \x01(\v2\x1c.contender.meta.v1.FindSplitH\x00R\tfindSplitB\x04\n" +
-	"\x02op\"\v\n" +
+	"find_split\x18  \x01(\v2\x1c.contender.meta.v1.FindSplitH\x00R\tfindSplit\x12@\n" +
+	"\vfind_shards\x18! \x01(\v2\x1d.contender.meta.v1.FindShardsH\x00R\n" +
+	"findShardsB\x04\n" +
+	"\x02op\"G\n" +
+	"\n" +
+	"FindShards\x129\n" +
+	"\x06shards\x18\x01 \x03(\v2!.contender.meta.v1.ShardReferenceR\x06shards\"\xbc\x01\n" +
+	"\x0eShardReference\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
+	"\x04blob\x18\x03 \x01(\fR\x04blob\x12\x16\n" +
+	"\x06upload\x18\x04 \x01(\fR\x06upload\x12\x12\n" +
+	"\x04part\x18\x05 \x01(\rR\x04part\x12\x16\n" +
+	"\x06extent\x18\x06 \x01(\rR\x06extent\x12\x14\n" +
+	"\x05group\x18\a \x01(\rR\x05group\x12\x12\n" +
+	"\x04slot\x18\b \x01(\rR\x04slot\"\v\n" +
 	"\tFindSplit\"\n" +
 	"\n" +
 	"\bGetRange\"E\n" +
@@ -7700,7 +7944,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x03row\x18\x01 \x01(\fR\x03row\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.contender.meta.v1.OutboxRowR\x05value\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\xa5\x06\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"\xdd\x06\n" +
 	"\x06Answer\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -7724,7 +7968,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x04time\x18\x11 \x01(\x04R\x04time\x124\n" +
 	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\x12\x14\n" +
 	"\x05split\x18\x13 \x01(\fR\x05split\x12\x14\n" +
-	"\x05waits\x18\x14 \x01(\bR\x05waits\"\xb7\x01\n" +
+	"\x05waits\x18\x14 \x01(\bR\x05waits\x126\n" +
+	"\bverdicts\x18\x15 \x03(\x0e2\x1a.contender.meta.v1.VerdictR\bverdicts\"\xb7\x01\n" +
 	"\vRangeReport\x128\n" +
 	"\x05range\x18\x01 \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x12>\n" +
 	"\breplicas\x18\x02 \x03(\v2\".contender.meta.v1.ReplicaProgressR\breplicas\x12\x16\n" +
@@ -7875,7 +8120,13 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x06FROZEN\x10!\x12\x0f\n" +
 	"\vBELOW_FLOOR\x10\"\x12\x0f\n" +
 	"\vWRONG_RANGE\x10#\x12\x13\n" +
-	"\x0fUNKNOWN_OUTCOME\x10$B2Z0github.com/contender/contender/metashards/metapbb\x06proto3"
+	"\x0fUNKNOWN_OUTCOME\x10$*<\n" +
+	"\aVerdict\x12\f\n" +
+	"\bNOT_HERE\x10\x00\x12\f\n" +
+	"\bREFERRED\x10\x01\x12\t\n" +
+	"\x05YOUNG\x10\x02\x12\n" +
+	"\n" +
+	"\x06ORPHAN\x10\x03B2Z0github.com/contender/contender/metashards/metapbb\x06proto3"
 
 var (
 	file_metashards_metapb_meta_proto_rawDescOnce sync.Once
@@ -7889,210 +8140,216 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_metashards_metapb_meta_proto_rawDescData
 }
 
-var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
-	(Failure_Source)(0),     // 1: contender.meta.v1.Failure.Source
-	(*Coding)(nil),          // 2: contender.meta.v1.Coding
-	(*Extent)(nil),          // 3: contender.meta.v1.Extent
-	(*Home)(nil),            // 4: contender.meta.v1.Home
-	(*Blob)(nil),            // 5: contender.meta.v1.Blob
-	(*Inline)(nil),          // 6: contender.meta.v1.Inline
-	(*Pack)(nil),            // 7: contender.meta.v1.Pack
-	(*ShardOwner)(nil),      // 8: contender.meta.v1.ShardOwner
-	(*KeyValue)(nil),        // 9: contender.meta.v1.KeyValue
-	(*Checksum)(nil),        // 10: contender.meta.v1.Checksum
-	(*Attributes)(nil),      // 11: contender.meta.v1.Attributes
-	(*Part)(nil),            // 12: contender.meta.v1.Part
-	(*Version)(nil),         // 13: contender.meta.v1.Version
-	(*Current)(nil),         // 14: contender.meta.v1.Current
-	(*NullPointer)(nil),     // 15: contender.meta.v1.NullPointer
-	(*Upload)(nil),          // 16: contender.meta.v1.Upload
-	(*Dedupe)(nil),          // 17: contender.meta.v1.Dedupe
-	(*HomeRow)(nil),         // 18: contender.meta.v1.HomeRow
-	(*OutboxRow)(nil),       // 19: contender.meta.v1.OutboxRow
-	(*DeleteBlobs)(nil),     // 20: contender.meta.v1.DeleteBlobs
-	(*Fence)(nil),           // 21: contender.meta.v1.Fence
-	(*CodedBytes)(nil),      // 22: contender.meta.v1.CodedBytes
-	(*Usage)(nil),           // 23: contender.meta.v1.Usage
-	(*RangeState)(nil),      // 24: contender.meta.v1.RangeState
-	(*Replica)(nil),         // 25: contender.meta.v1.Replica
-	(*RangeDescriptor)(nil), // 26: contender.meta.v1.RangeDescriptor
-	(*Bucket)(nil),          // 27: contender.meta.v1.Bucket
-	(*SystemRecord)(nil),    // 28: contender.meta.v1.SystemRecord
-	(*Condition)(nil),       // 29: contender.meta.v1.Condition
-	(*Command)(nil),         // 30: contender.meta.v1.Command
-	(*Batch)(nil),           // 31: contender.meta.v1.Batch
-	(*PutVersion)(nil),      // 32: contender.meta.v1.PutVersion
-	(*DeleteVersion)(nil),   // 33: contender.meta.v1.DeleteVersion
-	(*CreateUpload)(nil),    // 34: contender.meta.v1.CreateUpload
-	(*PutPart)(nil),         // 35: contender.meta.v1.PutPart
-	(*CompletedPart)(nil),   // 36: contender.meta.v1.CompletedPart
-	(*CompleteUpload)(nil),  // 37: contender.meta.v1.CompleteUpload
-	(*AbortUpload)(nil),     // 38: contender.meta.v1.AbortUpload
-	(*OutboxDone)(nil),      // 39: contender.meta.v1.OutboxDone
-	(*RaiseFloor)(nil),      // 40: contender.meta.v1.RaiseFloor
-	(*FenceBucket)(nil),     // 41: contender.meta.v1.FenceBucket
-	(*CreateBucket)(nil),    // 42: contender.meta.v1.CreateBucket
-	(*UpdateBucket)(nil),    // 43: contender.meta.v1.UpdateBucket
-	(*RemoveBucket)(nil),    // 44: contender.meta.v1.RemoveBucket
-	(*SettleBucket)(nil),    // 45: contender.meta.v1.SettleBucket
-	(*PutSystem)(nil),       // 46: contender.meta.v1.PutSystem
-	(*ChangeReplicas)(nil),  // 47: contender.meta.v1.ChangeReplicas
-	(*SplitRange)(nil),      // 48: contender.meta.v1.SplitRange
-	(*CorrectUsage)(nil),    // 49: contender.meta.v1.CorrectUsage
-	(*CompareReplicas)(nil), // 50: contender.meta.v1.CompareReplicas
-	(*Result)(nil),          // 51: contender.meta.v1.Result
-	(*Query)(nil),           // 52: contender.meta.v1.Query
-	(*FindSplit)(nil),       // 53: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 54: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 55: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 56: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 57: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 58: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 59: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 60: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 61: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 62: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 63: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 64: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 65: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 66: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 67: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 68: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 69: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 70: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 71: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 72: contender.meta.v1.ReplicaMessage
-	(*ReplicaRemake)(nil),   // 73: contender.meta.v1.ReplicaRemake
-	(*ReplicaSum)(nil),      // 74: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 75: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 76: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 77: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 78: contender.meta.v1.Hello
-	(*DiskLife)(nil),        // 79: contender.meta.v1.DiskLife
-	(*Beat)(nil),            // 80: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 81: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 82: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 83: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 84: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 85: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 86: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 87: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 88: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 89: contender.meta.v1.Failure
+	(Verdict)(0),            // 1: contender.meta.v1.Verdict
+	(Failure_Source)(0),     // 2: contender.meta.v1.Failure.Source
+	(*Coding)(nil),          // 3: contender.meta.v1.Coding
+	(*Extent)(nil),          // 4: contender.meta.v1.Extent
+	(*Home)(nil),            // 5: contender.meta.v1.Home
+	(*Blob)(nil),            // 6: contender.meta.v1.Blob
+	(*Inline)(nil),          // 7: contender.meta.v1.Inline
+	(*Pack)(nil),            // 8: contender.meta.v1.Pack
+	(*ShardOwner)(nil),      // 9: contender.meta.v1.ShardOwner
+	(*KeyValue)(nil),        // 10: contender.meta.v1.KeyValue
+	(*Checksum)(nil),        // 11: contender.meta.v1.Checksum
+	(*Attributes)(nil),      // 12: contender.meta.v1.Attributes
+	(*Part)(nil),            // 13: contender.meta.v1.Part
+	(*Version)(nil),         // 14: contender.meta.v1.Version
+	(*Current)(nil),         // 15: contender.meta.v1.Current
+	(*NullPointer)(nil),     // 16: contender.meta.v1.NullPointer
+	(*Upload)(nil),          // 17: contender.meta.v1.Upload
+	(*Dedupe)(nil),          // 18: contender.meta.v1.Dedupe
+	(*HomeRow)(nil),         // 19: contender.meta.v1.HomeRow
+	(*OutboxRow)(nil),       // 20: contender.meta.v1.OutboxRow
+	(*DeleteBlobs)(nil),     // 21: contender.meta.v1.DeleteBlobs
+	(*Fence)(nil),           // 22: contender.meta.v1.Fence
+	(*CodedBytes)(nil),      // 23: contender.meta.v1.CodedBytes
+	(*Usage)(nil),           // 24: contender.meta.v1.Usage
+	(*RangeState)(nil),      // 25: contender.meta.v1.RangeState
+	(*Replica)(nil),         // 26: contender.meta.v1.Replica
+	(*RangeDescriptor)(nil), // 27: contender.meta.v1.RangeDescriptor
+	(*Bucket)(nil),          // 28: contender.meta.v1.Bucket
+	(*SystemRecord)(nil),    // 29: contender.meta.v1.SystemRecord
+	(*Condition)(nil),       // 30: contender.meta.v1.Condition
+	(*Command)(nil),         // 31: contender.meta.v1.Command
+	(*Batch)(nil),           // 32: contender.meta.v1.Batch
+	(*PutVersion)(nil),      // 33: contender.meta.v1.PutVersion
+	(*DeleteVersion)(nil),   // 34: contender.meta.v1.DeleteVersion
+	(*CreateUpload)(nil),    // 35: contender.meta.v1.CreateUpload
+	(*PutPart)(nil),         // 36: contender.meta.v1.PutPart
+	(*CompletedPart)(nil),   // 37: contender.meta.v1.CompletedPart
+	(*CompleteUpload)(nil),  // 38: contender.meta.v1.CompleteUpload
+	(*AbortUpload)(nil),     // 39: contender.meta.v1.AbortUpload
+	(*OutboxDone)(nil),      // 40: contender.meta.v1.OutboxDone
+	(*RaiseFloor)(nil),      // 41: contender.meta.v1.RaiseFloor
+	(*FenceBucket)(nil),     // 42: contender.meta.v1.FenceBucket
+	(*CreateBucket)(nil),    // 43: contender.meta.v1.CreateBucket
+	(*UpdateBucket)(nil),    // 44: contender.meta.v1.UpdateBucket
+	(*RemoveBucket)(nil),    // 45: contender.meta.v1.RemoveBucket
+	(*SettleBucket)(nil),    // 46: contender.meta.v1.SettleBucket
+	(*PutSystem)(nil),       // 47: contender.meta.v1.PutSystem
+	(*ChangeReplicas)(nil),  // 48: contender.meta.v1.ChangeReplicas
+	(*SplitRange)(nil),      // 49: contender.meta.v1.SplitRange
+	(*CorrectUsage)(nil),    // 50: contender.meta.v1.CorrectUsage
+	(*CompareReplicas)(nil), // 51: contender.meta.v1.CompareReplicas
+	(*Result)(nil),          // 52: contender.meta.v1.Result
+	(*Query)(nil),           // 53: contender.meta.v1.Query
+	(*FindShards)(nil),      // 54: contender.meta.v1.FindShards
+	(*ShardReference)(nil),  // 55: contender.meta.v1.ShardReference
+	(*FindSplit)(nil),       // 56: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 57: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 58: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 59: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 60: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 61: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 62: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 63: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 64: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 65: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 66: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 67: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 68: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 69: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 70: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 71: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 72: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 73: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 74: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 75: contender.meta.v1.ReplicaMessage
+	(*ReplicaRemake)(nil),   // 76: contender.meta.v1.ReplicaRemake
+	(*ReplicaSum)(nil),      // 77: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 78: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 79: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 80: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 81: contender.meta.v1.Hello
+	(*DiskLife)(nil),        // 82: contender.meta.v1.DiskLife
+	(*Beat)(nil),            // 83: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 84: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 85: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 86: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 87: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 88: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 89: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 90: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 91: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 92: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
-	2,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
-	3,   // 1: contender.meta.v1.Blob.extents:type_name -> contender.meta.v1.Extent
-	4,   // 2: contender.meta.v1.Blob.home:type_name -> contender.meta.v1.Home
-	5,   // 3: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
-	3,   // 4: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
-	9,   // 5: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
-	9,   // 6: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
-	10,  // 7: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
-	5,   // 8: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
-	10,  // 9: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
-	11,  // 10: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
-	6,   // 11: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
-	5,   // 12: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
-	7,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
-	12,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
-	11,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	51,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
-	20,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
-	5,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
-	22,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
-	25,  // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
-	32,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
-	33,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
-	34,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
-	35,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
-	37,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
-	38,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
-	39,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
-	40,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
-	41,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
-	42,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
-	43,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
-	44,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
-	46,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
-	31,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
-	47,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	48,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
-	49,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
-	45,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
-	50,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
-	30,  // 40: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	13,  // 41: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	29,  // 42: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	29,  // 43: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	16,  // 44: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	12,  // 45: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	10,  // 46: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	36,  // 47: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	29,  // 48: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	10,  // 49: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	21,  // 50: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	27,  // 51: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	27,  // 52: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	23,  // 53: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	3,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
+	4,   // 1: contender.meta.v1.Blob.extents:type_name -> contender.meta.v1.Extent
+	5,   // 2: contender.meta.v1.Blob.home:type_name -> contender.meta.v1.Home
+	6,   // 3: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
+	4,   // 4: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
+	10,  // 5: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
+	10,  // 6: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
+	11,  // 7: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
+	6,   // 8: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
+	11,  // 9: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
+	12,  // 10: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
+	7,   // 11: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
+	6,   // 12: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
+	8,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
+	13,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
+	12,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
+	52,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	21,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
+	6,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
+	23,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
+	26,  // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
+	33,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
+	34,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
+	35,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
+	36,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
+	38,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
+	39,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
+	40,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
+	41,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
+	42,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
+	43,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
+	44,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
+	45,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
+	47,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
+	32,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
+	48,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
+	49,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	50,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	46,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
+	51,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
+	31,  // 40: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	14,  // 41: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	30,  // 42: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	30,  // 43: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	17,  // 44: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	13,  // 45: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	11,  // 46: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	37,  // 47: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	30,  // 48: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	11,  // 49: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	22,  // 50: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	28,  // 51: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	28,  // 52: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	24,  // 53: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
 	0,   // 54: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	13,  // 55: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	12,  // 56: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	27,  // 57: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	51,  // 58: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	26,  // 59: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	26,  // 60: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	55,  // 61: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	56,  // 62: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	57,  // 63: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	58,  // 64: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	59,  // 65: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	60,  // 66: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	61,  // 67: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	62,  // 68: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	63,  // 69: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	64,  // 70: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	65,  // 71: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	54,  // 72: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	53,  // 73: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	14,  // 74: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	13,  // 75: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	16,  // 76: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	19,  // 77: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,   // 78: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	13,  // 79: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	66,  // 80: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	16,  // 81: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	12,  // 82: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	27,  // 83: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	27,  // 84: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	28,  // 85: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	67,  // 86: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	23,  // 87: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	69,  // 88: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	26,  // 89: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	70,  // 90: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	30,  // 91: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	76,  // 92: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	77,  // 93: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	74,  // 94: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	73,  // 95: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
-	75,  // 96: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	75,  // 97: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	79,  // 98: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
-	79,  // 99: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
-	30,  // 100: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	52,  // 101: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	85,  // 102: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	1,   // 103: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	104, // [104:104] is the sub-list for method output_type
-	104, // [104:104] is the sub-list for method input_type
-	104, // [104:104] is the sub-list for extension type_name
-	104, // [104:104] is the sub-list for extension extendee
-	0,   // [0:104] is the sub-list for field type_name
+	14,  // 55: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	13,  // 56: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	28,  // 57: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	52,  // 58: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	27,  // 59: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	27,  // 60: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	58,  // 61: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	59,  // 62: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	60,  // 63: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	61,  // 64: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	62,  // 65: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	63,  // 66: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	64,  // 67: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	65,  // 68: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	66,  // 69: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	67,  // 70: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	68,  // 71: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	57,  // 72: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	56,  // 73: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	54,  // 74: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
+	55,  // 75: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
+	15,  // 76: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	14,  // 77: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	17,  // 78: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	20,  // 79: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 80: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	14,  // 81: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	69,  // 82: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	17,  // 83: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	13,  // 84: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	28,  // 85: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	28,  // 86: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	29,  // 87: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	70,  // 88: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	24,  // 89: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	72,  // 90: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	1,   // 91: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
+	27,  // 92: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	73,  // 93: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	31,  // 94: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	79,  // 95: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	80,  // 96: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	77,  // 97: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	76,  // 98: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
+	78,  // 99: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	78,  // 100: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	82,  // 101: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
+	82,  // 102: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
+	31,  // 103: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	53,  // 104: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	88,  // 105: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	2,   // 106: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	107, // [107:107] is the sub-list for method output_type
+	107, // [107:107] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -8143,14 +8400,15 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Query_GetUsage)(nil),
 		(*Query_GetRange)(nil),
 		(*Query_FindSplit)(nil),
+		(*Query_FindShards)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   88,
+			NumEnums:      3,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,5 @@
+//go:build !mutant_nofloor
+
+package orphan
+
+const mutantNoFloor = false

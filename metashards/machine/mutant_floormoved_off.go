@@ -1,0 +1,5 @@
+//go:build !mutant_floormoved
+
+package machine
+
+const mutantFloorMoved = false
