@@ -33,6 +33,7 @@ type serverVerb struct {
 	LogLevel      slog.Level    `default:"info" help:"Least level that is logged: debug, info, warn, error."`
 	LogFormat     string        `enum:"text,json" default:"text" help:"Form of the log: text or json."`
 	DeleteDelay   time.Duration `default:"15m" help:"How long the bytes of deleted or replaced objects stay on disk."`
+	OrphanGrace   time.Duration `default:"24h" help:"How old bytes must be before they are deleted because no object names them. No upload of an object or part may take longer."`
 	SegmentBytes  int64         `default:"67108864" help:"Size of a log segment on new disks, in bytes."`
 	Capacity      int64         `default:"0" help:"Most bytes that one DIR may fill; 0: all of its file system."`
 	Reads         string        `enum:"promise,index" default:"promise" help:"How a node that leads a range makes sure that it still does before it answers: by promises between nodes, which rely on boot-time clocks that run within 5 % of each other (promise), or by asking a majority each time (index)."`
@@ -52,6 +53,7 @@ func (v *serverVerb) Run(ctx context.Context) error {
 		Version: version, Metrics: node.MetricsAccess(v.Metrics),
 		DeleteDelay: v.DeleteDelay, SegmentBytes: v.SegmentBytes, CapacityBytes: v.Capacity,
 		DrainTimeout: v.DrainTimeout, RangeBytes: v.RangeMaxBytes, RangeRate: v.RangeMaxRate, ReadByIndex: v.Reads == "index",
+		OrphanGrace: v.OrphanGrace,
 	}
 	return runNode(ctx, cfg, log)
 }

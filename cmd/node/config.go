@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 
+	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/trust"
 )
 
@@ -58,7 +59,12 @@ type Config struct {
 	ReadByIndex   bool  // every read asks a majority, instead of relying on promises and clocks
 	RangeBytes    int64 // that a metadata range keeps before it is split; 0: RangeBytesDefault
 	RangeRate     int   // requests in a second that a range answers before it is split; 0: RangeRateDefault
+	// OrphanGrace is how old bytes must be before they are looked at that no record may name; 0: orphan.GraceDefault.
+	OrphanGrace time.Duration
 }
+
+// orphanGraceMin is the least OrphanGrace: writes that take longer are refused at their end.
+const orphanGraceMin = time.Second
 
 // rangeBytesMin is the least that a range may be told to keep: a split takes longer than to write so much.
 const rangeBytesMin = 64 << 10
@@ -98,6 +104,12 @@ func (c *Config) validate() error {
 	}
 	if c.RangeRate < 0 {
 		return fmt.Errorf("ranges of %d requests per second: want a positive number", c.RangeRate)
+	}
+	if c.OrphanGrace == 0 {
+		c.OrphanGrace = orphan.GraceDefault
+	}
+	if c.OrphanGrace < orphanGraceMin {
+		return fmt.Errorf("a grace of %v for orphans: want at least %v", c.OrphanGrace, orphanGraceMin)
 	}
 	if c.RangeBytes < rangeBytesMin {
 		return fmt.Errorf("ranges of %d bytes: want at least %d", c.RangeBytes, rangeBytesMin)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/gateway"
+	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/metashards/store"
 )
 
@@ -107,4 +109,15 @@ func (m *metrics) addDisk(d disk.Disk, path string) error {
 		}
 	}
 	return nil
+}
+
+// addOrphans shows what was deleted because no record named it.
+func (m *metrics) addOrphans(c *orphan.Collector) error {
+	shards := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "contender_orphan_shards_deleted_total", Help: "Shards on this node's disks that were deleted because no record named them.",
+	}, func() float64 { n, _ := c.Deleted(); return float64(n) })
+	size := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "contender_orphan_bytes_deleted_total", Help: "Bytes of data in those shards.",
+	}, func() float64 { _, n := c.Deleted(); return float64(n) })
+	return errors.Join(m.registry.Register(shards), m.registry.Register(size))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/contender/contender/gateway"
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/gateway/console"
+	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/metashards/mapcopy"
@@ -324,7 +325,46 @@ func (n *Node) startLayer(run context.Context) error {
 	}
 	n.running.Go(func() { n.settle(run) })
 	n.running.Go(func() { n.followMap(run) })
+	return n.startOrphans(run)
+}
+
+// startOrphans has what no record names taken off this node's disks.
+func (n *Node) startOrphans(run context.Context) error {
+	if n.cfg.FrontEnd {
+		return nil
+	}
+	c, err := orphan.New(orphan.Options{
+		Store: n.meta, Disks: n.settledDisks, Groups: n.groups, Grace: n.cfg.OrphanGrace, Now: n.env.Clock, Log: n.env.Log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := n.metrics.addOrphans(c); err != nil {
+		return err
+	}
+	n.running.Go(func() { c.Run(run) })
 	return nil
+}
+
+// settledDisks returns this node's disks that work, none before it has settled.
+func (n *Node) settledDisks() (list []orphan.Disk) {
+	if !n.settled.Load() {
+		return nil
+	}
+	for _, d := range n.disks {
+		if d.Err() == nil {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// groups returns all placement groups of the map.
+func (n *Node) groups() (ids []disk.GroupID) {
+	for _, g := range n.topology.Map().Groups {
+		ids = append(ids, g.ID)
+	}
+	return ids
 }
 
 func (n *Node) limits() gateway.Limits {

@@ -22,38 +22,6 @@ import (
 	"github.com/contender/contender/conformance/harness"
 )
 
-// presignedPut returns the URL of a PUT whose body nobody hashes beforehand.
-func presignedPut(t *testing.T, c *s3.Client, key string) string {
-	t.Helper()
-	r, err := s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)},
-		s3.WithPresignExpires(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.URL
-}
-
-// upload puts a body of known length through an own connection.
-func upload(ctx context.Context, url string, body io.Reader, size int64) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, body)
-	if err != nil {
-		return err
-	}
-	req.ContentLength = size
-	tr := &http.Transport{}
-	defer tr.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: tr}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("HTTP %d: %s", resp.StatusCode, b)
-	}
-	return err
-}
-
 // TestSIGTERMDrains ends a server in the middle of an upload: it takes no new connections, the upload completes, the exit
 // code is 0, and after a restart the object is there.
 func TestSIGTERMDrains(t *testing.T) {
@@ -64,8 +32,8 @@ func TestSIGTERMDrains(t *testing.T) {
 	want := harness.Body("drained", 32<<20)
 	r, w := io.Pipe()
 	uploaded := make(chan error, 1)
-	url := presignedPut(t, c, "drained")
-	go func() { uploaded <- upload(t.Context(), url, r, int64(len(want))) }()
+	url := harness.PresignedPut(t, c, bucket, "drained")
+	go func() { uploaded <- harness.Upload(t.Context(), url, r, int64(len(want))) }()
 	// More than any socket buffer holds: the server is reading.
 	if _, err := w.Write(want[:24<<20]); err != nil {
 		t.Fatal(err)
@@ -230,7 +198,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	idle := harness.MemoryMiB(t, s.Pid(), "VmRSS")
 	harness.Each(t, clients, clients, func(i int) error {
 		key := fmt.Sprintf("large/%d", i)
-		if err := upload(t.Context(), presignedPut(t, c, key), io.LimitReader(newPattern(byte(i)), size), size); err != nil {
+		if err := harness.Upload(t.Context(), harness.PresignedPut(t, c, bucket, key), io.LimitReader(newPattern(byte(i)), size), size); err != nil {
 			return fmt.Errorf("put: %w", err)
 		}
 		out, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})

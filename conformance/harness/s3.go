@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -39,6 +41,41 @@ func Put(ctx context.Context, c *s3.Client, bucket, key string, body []byte) err
 	_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(body)})
 	return err
 }
+
+// PresignedPut returns the URL of a PUT whose body nobody hashes beforehand. It is good for an hour.
+func PresignedPut(t testing.TB, c *s3.Client, bucket, key string) string {
+	t.Helper()
+	r, err := s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)},
+		s3.WithPresignExpires(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.URL
+}
+
+// Upload puts a body of known length to a presigned URL, through a connection of its own.
+func Upload(ctx context.Context, url string, body io.Reader, size int64) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, body)
+	if err != nil {
+		return err
+	}
+	req.ContentLength = size
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("HTTP %d: %s", resp.StatusCode, b)
+	}
+	return err
+}
+
+// Stream makes the same bytes as Body, as they are read, and does not end.
+func Stream(key string) io.Reader { return rand.NewChaCha8(sha256.Sum256([]byte(key))) }
 
 // Get returns an object's bytes.
 func Get(ctx context.Context, c *s3.Client, bucket, key string) ([]byte, error) {

@@ -20,8 +20,9 @@ import (
 const (
 	// GraceDefault is longer than any request lasts.
 	GraceDefault = 24 * time.Hour
-	// IntervalMax is the time between two passes with a long grace.
+	// IntervalMax is the time between two passes with a long grace, and FirstMax that before the first.
 	IntervalMax = 6 * time.Hour
+	FirstMax    = 10 * time.Minute
 	// RateDefault is how many shards of a disk are asked about in a second.
 	RateDefault = 2000
 
@@ -44,7 +45,7 @@ type Options struct {
 	Groups func() []disk.GroupID
 	// Grace is how old a blob must be to be asked about; 0: GraceDefault. A write that takes longer is refused at its end.
 	Grace time.Duration
-	// Interval is the time from the end of a pass to the next, and before the first; 0: a quarter of the grace, IntervalMax at most.
+	// Interval is the time from the end of a pass to the next; 0: a quarter of the grace, IntervalMax at most.
 	Interval time.Duration
 	// Rate is how many shards of a disk are asked about in a second at most; 0: RateDefault.
 	Rate int
@@ -78,7 +79,7 @@ func (c *Collector) Deleted() (shards, bytes int64) { return c.shards.Load(), c.
 
 // Run makes passes until ctx ends.
 func (c *Collector) Run(ctx context.Context) {
-	for wait(ctx, c.o.Interval) {
+	for pause := min(c.o.Interval, FirstMax); wait(ctx, pause); pause = c.o.Interval {
 		if err := c.Pass(ctx); err != nil && ctx.Err() == nil {
 			c.o.Log.Warn("orphaned shards are not all found; the next pass goes on", "error", err)
 		}
