@@ -306,7 +306,7 @@ func (n *Node) startLayer(run context.Context) error {
 	n.buckets = resolver
 	buckets := bucket.New(resolver, n.checkPolicy)
 	n.keeping = buckets
-	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, Log: n.env.Log})
+	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, HoldEvery: n.cfg.DeleteDelay / 4, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
 		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.newOutboxes(), Alive: n.alive, Log: n.env.Log,
 	})

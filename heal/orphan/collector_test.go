@@ -19,7 +19,6 @@ import (
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/objecttest"
-	"github.com/contender/contender/objectlayer/outbox"
 )
 
 const (
@@ -94,18 +93,6 @@ func (r *rig) pass() {
 	r.t.Helper()
 	if err := r.c.Pass(r.t.Context()); err != nil {
 		r.t.Errorf("pass: %v", err)
-	}
-}
-
-// empty has the outbox do what is due.
-func (r *rig) empty(alive func(disk.ID) bool) {
-	r.t.Helper()
-	w := outbox.New(outbox.Options{
-		Store: r.Meta, Bytes: r.Bytes, Now: time.Now, Alive: alive,
-		Led: func() []outbox.Position { return []outbox.Position{{Bucket: 1}} },
-	})
-	if _, err := w.Pass(r.t.Context()); err != nil {
-		r.t.Errorf("outbox: %v", err)
 	}
 }
 
@@ -278,7 +265,7 @@ func TestDeletedWhileAway(t *testing.T) {
 			}
 		}
 		time.Sleep(15 * time.Minute)
-		r.empty(func(id disk.ID) bool { return id != away.ID() })
+		r.EmptyOutbox(t, func(id disk.ID) bool { return id != away.ID() })
 		away.SetHook(nil)
 		if n := r.Shards(t); n <= 3 {
 			t.Fatalf("%d shards: the disk was not away", n)

@@ -325,6 +325,8 @@ func (a *applier) carryOut(k *call) (*metapb.Result, error) {
 		return &metapb.Result{}, nil
 	case *metapb.Command_CorrectUsage:
 		return a.correctUsage(k, op.CorrectUsage)
+	case *metapb.Command_HoldBlob:
+		return a.holdBlob(k, op.HoldBlob)
 	}
 	return invalid("no command that this program knows"), nil
 }
@@ -334,40 +336,6 @@ func invalid(detail string) *metapb.Result {
 }
 
 func status(s metapb.Status) *metapb.Result { return &metapb.Result{Status: s} }
-
-// toDo writes an outbox row at the command's position: blobs that no row refers to any more.
-func (a *applier) toDo(k *call, blobs []*metapb.Blob) error {
-	if len(blobs) == 0 {
-		return nil
-	}
-	notBefore := a.state.Time + a.deleteDelay
-	row := keys.OutboxRow(k.Bucket, k.key, notBefore, a.state.Sequence)
-	a.state.Sequence++
-	return set(a.b, row, &metapb.OutboxRow{
-		Format: Format, NotBefore: notBefore,
-		Cause: &metapb.OutboxRow_DeleteBlobs{DeleteBlobs: &metapb.DeleteBlobs{Blobs: blobs}},
-	})
-}
-
-// outboxDone removes outbox rows. Rows that are gone are no error.
-func (a *applier) outboxDone(_ *call, c *metapb.OutboxDone) (*metapb.Result, error) {
-	d := a.m.descriptor
-	for _, row := range c.GetRows() {
-		r, _, _, err := keys.ParseOutbox(row)
-		if err != nil {
-			return invalid("no key of an outbox row"), nil
-		}
-		if !keys.Contains(d.Start, d.End, r.Bucket, r.Key) {
-			return status(metapb.Status_WRONG_RANGE), nil
-		}
-	}
-	for _, row := range c.GetRows() {
-		if err := a.b.Delete(row); err != nil {
-			return nil, err
-		}
-	}
-	return &metapb.Result{}, nil
-}
 
 // counter reads a row that holds a number; 0 if there is none.
 func counter(r disk.Reader, row []byte) (uint64, error) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 )
 
@@ -123,4 +124,48 @@ func TestFloorNotAboveRangeTime(t *testing.T) {
 	r := newRig(t)
 	r.raiseFloor(r.time * 1000)
 	r.do(ok, r.put("k", 1))
+}
+
+// TestHoldBlob: what is to be deleted together with a blob is put off by the delete delay from now, again and again, and nothing else is.
+func TestHoldBlob(t *testing.T) {
+	r := newRig(t)
+	held, other := r.put("k", 100), r.put("k", 200)
+	r.do(ok, held)
+	r.do(ok, other) // replaces it
+	r.do(ok, r.put("k", 300))
+	due := func() map[string]uint64 {
+		t.Helper()
+		list := r.query("k")
+		list.Op = &metapb.Query_ListOutbox{ListOutbox: &metapb.ListOutbox{Due: 1 << 62, Limit: 100}}
+		times := map[string]uint64{}
+		for _, o := range r.ask(ok, list).Outbox {
+			times[string(o.Value.GetDeleteBlobs().Blobs[0].Id)] = o.Value.NotBefore
+		}
+		return times
+	}
+	hold := func(id []byte) {
+		t.Helper()
+		c := r.command("k")
+		c.Generation = 0 // not judged
+		c.Op = &metapb.Command_HoldBlob{HoldBlob: &metapb.HoldBlob{Blob: id}}
+		r.do(ok, c)
+	}
+	first, second := string(held.GetPut().Version.GetBlob().Id), string(other.GetPut().Version.GetBlob().Id)
+	before := due()
+	if len(before) != 2 {
+		t.Fatalf("%d rows", len(before))
+	}
+	for range 3 {
+		r.time += 60_000_000
+		hold([]byte(first))
+		now := due()
+		if now[first] <= before[first] || now[first] < r.time+machine.DeleteDelayDefault || now[second] != before[second] || len(now) != 2 {
+			t.Errorf("due at %d and %d, before at %d and %d", now[first], now[second], before[first], before[second])
+		}
+		before[first] = now[first]
+	}
+	hold([]byte("unknown"))
+	if now := due(); now[first] != before[first] {
+		t.Error("a blob that is not there holds another")
+	}
 }

@@ -233,7 +233,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -2680,6 +2680,7 @@ type Command struct {
 	//	*Command_CorrectUsage
 	//	*Command_SettleBucket
 	//	*Command_Compare
+	//	*Command_HoldBlob
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2956,6 +2957,15 @@ func (x *Command) GetCompare() *CompareReplicas {
 	return nil
 }
 
+func (x *Command) GetHoldBlob() *HoldBlob {
+	if x != nil {
+		if x, ok := x.Op.(*Command_HoldBlob); ok {
+			return x.HoldBlob
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -3036,6 +3046,10 @@ type Command_Compare struct {
 	Compare *CompareReplicas `protobuf:"bytes,38,opt,name=compare,proto3,oneof"`
 }
 
+type Command_HoldBlob struct {
+	HoldBlob *HoldBlob `protobuf:"bytes,39,opt,name=hold_blob,json=holdBlob,proto3,oneof"`
+}
+
 func (*Command_Put) isCommand_Op() {}
 
 func (*Command_Delete) isCommand_Op() {}
@@ -3074,6 +3088,54 @@ func (*Command_SettleBucket) isCommand_Op() {}
 
 func (*Command_Compare) isCommand_Op() {}
 
+func (*Command_HoldBlob) isCommand_Op() {}
+
+// HoldBlob puts off what the outbox is to delete together with a blob, by the delete delay from now: somebody reads it. Where
+// nothing is to delete it, nothing changes. No generation is judged.
+type HoldBlob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blob          []byte                 `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldBlob) Reset() {
+	*x = HoldBlob{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldBlob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldBlob) ProtoMessage() {}
+
+func (x *HoldBlob) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldBlob.ProtoReflect.Descriptor instead.
+func (*HoldBlob) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *HoldBlob) GetBlob() []byte {
+	if x != nil {
+		return x.Blob
+	}
+	return nil
+}
+
 // Batch is several commands in one: each is judged and answered by itself. It saves rounds (DeleteObjects).
 type Batch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3084,7 +3146,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3158,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3171,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{29}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Batch) GetCommands() []*Command {
@@ -3131,7 +3193,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3205,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3218,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{30}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PutVersion) GetVersion() *Version {
@@ -3187,7 +3249,7 @@ type DeleteVersion struct {
 
 func (x *DeleteVersion) Reset() {
 	*x = DeleteVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3199,7 +3261,7 @@ func (x *DeleteVersion) String() string {
 func (*DeleteVersion) ProtoMessage() {}
 
 func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3212,7 +3274,7 @@ func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVersion.ProtoReflect.Descriptor instead.
 func (*DeleteVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{31}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DeleteVersion) GetVersionId() string {
@@ -3252,7 +3314,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3264,7 +3326,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3277,7 +3339,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{32}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreateUpload) GetUpload() *Upload {
@@ -3297,7 +3359,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3371,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3384,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{33}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutPart) GetUpload() []byte {
@@ -3350,7 +3412,7 @@ type CompletedPart struct {
 
 func (x *CompletedPart) Reset() {
 	*x = CompletedPart{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3424,7 @@ func (x *CompletedPart) String() string {
 func (*CompletedPart) ProtoMessage() {}
 
 func (x *CompletedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3437,7 @@ func (x *CompletedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletedPart.ProtoReflect.Descriptor instead.
 func (*CompletedPart) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{34}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompletedPart) GetNumber() uint32 {
@@ -3418,7 +3480,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +3492,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +3505,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompleteUpload) GetUpload() []byte {
@@ -3511,7 +3573,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3523,7 +3585,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3536,7 +3598,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AbortUpload) GetUpload() []byte {
@@ -3555,7 +3617,7 @@ type OutboxDone struct {
 
 func (x *OutboxDone) Reset() {
 	*x = OutboxDone{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3567,7 +3629,7 @@ func (x *OutboxDone) String() string {
 func (*OutboxDone) ProtoMessage() {}
 
 func (x *OutboxDone) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3580,7 +3642,7 @@ func (x *OutboxDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxDone.ProtoReflect.Descriptor instead.
 func (*OutboxDone) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OutboxDone) GetRows() [][]byte {
@@ -3599,7 +3661,7 @@ type RaiseFloor struct {
 
 func (x *RaiseFloor) Reset() {
 	*x = RaiseFloor{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3673,7 @@ func (x *RaiseFloor) String() string {
 func (*RaiseFloor) ProtoMessage() {}
 
 func (x *RaiseFloor) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3686,7 @@ func (x *RaiseFloor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFloor.ProtoReflect.Descriptor instead.
 func (*RaiseFloor) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RaiseFloor) GetFloor() uint64 {
@@ -3647,7 +3709,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3659,7 +3721,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3672,7 +3734,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FenceBucket) GetFence() *Fence {
@@ -3698,7 +3760,7 @@ type CreateBucket struct {
 
 func (x *CreateBucket) Reset() {
 	*x = CreateBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3710,7 +3772,7 @@ func (x *CreateBucket) String() string {
 func (*CreateBucket) ProtoMessage() {}
 
 func (x *CreateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3723,7 +3785,7 @@ func (x *CreateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucket.ProtoReflect.Descriptor instead.
 func (*CreateBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CreateBucket) GetBucket() *Bucket {
@@ -3745,7 +3807,7 @@ type UpdateBucket struct {
 
 func (x *UpdateBucket) Reset() {
 	*x = UpdateBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3757,7 +3819,7 @@ func (x *UpdateBucket) String() string {
 func (*UpdateBucket) ProtoMessage() {}
 
 func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3770,7 +3832,7 @@ func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucket.ProtoReflect.Descriptor instead.
 func (*UpdateBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *UpdateBucket) GetBucket() *Bucket {
@@ -3799,7 +3861,7 @@ type RemoveBucket struct {
 
 func (x *RemoveBucket) Reset() {
 	*x = RemoveBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3811,7 +3873,7 @@ func (x *RemoveBucket) String() string {
 func (*RemoveBucket) ProtoMessage() {}
 
 func (x *RemoveBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3824,7 +3886,7 @@ func (x *RemoveBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBucket.ProtoReflect.Descriptor instead.
 func (*RemoveBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RemoveBucket) GetName() string {
@@ -3861,7 +3923,7 @@ type SettleBucket struct {
 
 func (x *SettleBucket) Reset() {
 	*x = SettleBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +3935,7 @@ func (x *SettleBucket) String() string {
 func (*SettleBucket) ProtoMessage() {}
 
 func (x *SettleBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +3948,7 @@ func (x *SettleBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleBucket.ProtoReflect.Descriptor instead.
 func (*SettleBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SettleBucket) GetName() string {
@@ -3922,7 +3984,7 @@ type PutSystem struct {
 
 func (x *PutSystem) Reset() {
 	*x = PutSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +3996,7 @@ func (x *PutSystem) String() string {
 func (*PutSystem) ProtoMessage() {}
 
 func (x *PutSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4009,7 @@ func (x *PutSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSystem.ProtoReflect.Descriptor instead.
 func (*PutSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PutSystem) GetName() string {
@@ -3991,7 +4053,7 @@ type ChangeReplicas struct {
 
 func (x *ChangeReplicas) Reset() {
 	*x = ChangeReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4003,7 +4065,7 @@ func (x *ChangeReplicas) String() string {
 func (*ChangeReplicas) ProtoMessage() {}
 
 func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4016,7 +4078,7 @@ func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeReplicas.ProtoReflect.Descriptor instead.
 func (*ChangeReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChangeReplicas) GetIfGeneration() uint64 {
@@ -4076,7 +4138,7 @@ type SplitRange struct {
 
 func (x *SplitRange) Reset() {
 	*x = SplitRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4088,7 +4150,7 @@ func (x *SplitRange) String() string {
 func (*SplitRange) ProtoMessage() {}
 
 func (x *SplitRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4101,7 +4163,7 @@ func (x *SplitRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRange.ProtoReflect.Descriptor instead.
 func (*SplitRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SplitRange) GetIfGeneration() uint64 {
@@ -4137,7 +4199,7 @@ type CorrectUsage struct {
 
 func (x *CorrectUsage) Reset() {
 	*x = CorrectUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4149,7 +4211,7 @@ func (x *CorrectUsage) String() string {
 func (*CorrectUsage) ProtoMessage() {}
 
 func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4162,7 +4224,7 @@ func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectUsage.ProtoReflect.Descriptor instead.
 func (*CorrectUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CorrectUsage) GetIfHalved() uint64 {
@@ -4188,7 +4250,7 @@ type CompareReplicas struct {
 
 func (x *CompareReplicas) Reset() {
 	*x = CompareReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4200,7 +4262,7 @@ func (x *CompareReplicas) String() string {
 func (*CompareReplicas) ProtoMessage() {}
 
 func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4213,7 +4275,7 @@ func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareReplicas.ProtoReflect.Descriptor instead.
 func (*CompareReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 // Result answers a Command.
@@ -4243,7 +4305,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4255,7 +4317,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4268,7 +4330,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Result) GetStatus() Status {
@@ -4385,7 +4447,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4397,7 +4459,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4410,7 +4472,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Query) GetFormat() uint32 {
@@ -4673,7 +4735,7 @@ type FindShards struct {
 
 func (x *FindShards) Reset() {
 	*x = FindShards{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4685,7 +4747,7 @@ func (x *FindShards) String() string {
 func (*FindShards) ProtoMessage() {}
 
 func (x *FindShards) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4698,7 +4760,7 @@ func (x *FindShards) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindShards.ProtoReflect.Descriptor instead.
 func (*FindShards) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FindShards) GetShards() []*ShardReference {
@@ -4726,7 +4788,7 @@ type ShardReference struct {
 
 func (x *ShardReference) Reset() {
 	*x = ShardReference{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4738,7 +4800,7 @@ func (x *ShardReference) String() string {
 func (*ShardReference) ProtoMessage() {}
 
 func (x *ShardReference) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4751,7 +4813,7 @@ func (x *ShardReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReference.ProtoReflect.Descriptor instead.
 func (*ShardReference) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ShardReference) GetBucket() uint64 {
@@ -4820,7 +4882,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4832,7 +4894,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4845,7 +4907,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -4857,7 +4919,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +4931,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +4944,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 type GetVersion struct {
@@ -4896,7 +4958,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4908,7 +4970,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4921,7 +4983,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -4954,7 +5016,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4966,7 +5028,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4979,7 +5041,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -5031,7 +5093,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5043,7 +5105,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5056,7 +5118,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -5110,7 +5172,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5122,7 +5184,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5135,7 +5197,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -5156,7 +5218,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5168,7 +5230,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5181,7 +5243,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -5219,7 +5281,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5231,7 +5293,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5244,7 +5306,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -5298,7 +5360,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5310,7 +5372,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5323,7 +5385,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5344,7 +5406,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5356,7 +5418,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5369,7 +5431,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5402,7 +5464,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5414,7 +5476,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5427,7 +5489,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5449,7 +5511,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5461,7 +5523,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5474,7 +5536,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5508,7 +5570,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5520,7 +5582,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5533,7 +5595,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5558,7 +5620,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5570,7 +5632,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5583,7 +5645,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5640,7 +5702,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5652,7 +5714,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5665,7 +5727,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5732,7 +5794,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5744,7 +5806,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5757,7 +5819,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5923,7 +5985,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5935,7 +5997,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5948,7 +6010,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -5996,7 +6058,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6008,7 +6070,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6021,7 +6083,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -6088,7 +6150,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6100,7 +6162,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6113,7 +6175,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -6204,7 +6266,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6216,7 +6278,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6229,7 +6291,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -6349,7 +6411,7 @@ type ReplicaRemake struct {
 
 func (x *ReplicaRemake) Reset() {
 	*x = ReplicaRemake{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6361,7 +6423,7 @@ func (x *ReplicaRemake) String() string {
 func (*ReplicaRemake) ProtoMessage() {}
 
 func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6374,7 +6436,7 @@ func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRemake.ProtoReflect.Descriptor instead.
 func (*ReplicaRemake) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReplicaRemake) GetStep() uint32 {
@@ -6409,7 +6471,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6421,7 +6483,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6434,7 +6496,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6462,7 +6524,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6474,7 +6536,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6487,7 +6549,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6517,7 +6579,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6529,7 +6591,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6542,7 +6604,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6590,7 +6652,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6602,7 +6664,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6615,7 +6677,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6699,7 +6761,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6711,7 +6773,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6724,7 +6786,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6809,7 +6871,7 @@ type DiskLife struct {
 
 func (x *DiskLife) Reset() {
 	*x = DiskLife{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6821,7 +6883,7 @@ func (x *DiskLife) String() string {
 func (*DiskLife) ProtoMessage() {}
 
 func (x *DiskLife) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6834,7 +6896,7 @@ func (x *DiskLife) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskLife.ProtoReflect.Descriptor instead.
 func (*DiskLife) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *DiskLife) GetDisk() uint64 {
@@ -6869,7 +6931,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6881,7 +6943,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6894,7 +6956,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6916,7 +6978,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6928,7 +6990,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6941,7 +7003,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -6970,7 +7032,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6982,7 +7044,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6995,7 +7057,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -7031,7 +7093,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7043,7 +7105,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7056,7 +7118,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -7094,7 +7156,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7106,7 +7168,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7119,7 +7181,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -7167,7 +7229,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7179,7 +7241,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7192,7 +7254,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -7219,7 +7281,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7231,7 +7293,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7244,7 +7306,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -7275,7 +7337,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7287,7 +7349,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7300,7 +7362,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -7349,7 +7411,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7361,7 +7423,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7374,7 +7436,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -7408,7 +7470,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7420,7 +7482,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7433,7 +7495,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7712,7 +7774,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\tif_absent\x18\x02 \x01(\bR\bifAbsent\x12\"\n" +
 	"\rif_match_time\x18\x03 \x01(\x04R\vifMatchTime\x12)\n" +
 	"\x11has_if_match_size\x18\x04 \x01(\bR\x0ehasIfMatchSize\x12\"\n" +
-	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xba\v\n" +
+	"\rif_match_size\x18\x05 \x01(\x04R\vifMatchSize\"\xf6\v\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
@@ -7747,8 +7809,11 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05split\x18# \x01(\v2\x1d.contender.meta.v1.SplitRangeH\x00R\x05split\x12F\n" +
 	"\rcorrect_usage\x18$ \x01(\v2\x1f.contender.meta.v1.CorrectUsageH\x00R\fcorrectUsage\x12F\n" +
 	"\rsettle_bucket\x18% \x01(\v2\x1f.contender.meta.v1.SettleBucketH\x00R\fsettleBucket\x12>\n" +
-	"\acompare\x18& \x01(\v2\".contender.meta.v1.CompareReplicasH\x00R\acompareB\x04\n" +
-	"\x02op\"?\n" +
+	"\acompare\x18& \x01(\v2\".contender.meta.v1.CompareReplicasH\x00R\acompare\x12:\n" +
+	"\thold_blob\x18' \x01(\v2\x1b.contender.meta.v1.HoldBlobH\x00R\bholdBlobB\x04\n" +
+	"\x02op\"\x1e\n" +
+	"\bHoldBlob\x12\x12\n" +
+	"\x04blob\x18\x01 \x01(\fR\x04blob\"?\n" +
 	"\x05Batch\x126\n" +
 	"\bcommands\x18\x01 \x03(\v2\x1a.contender.meta.v1.CommandR\bcommands\"~\n" +
 	"\n" +
@@ -8141,7 +8206,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Verdict)(0),            // 1: contender.meta.v1.Verdict
@@ -8175,67 +8240,68 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*SystemRecord)(nil),    // 29: contender.meta.v1.SystemRecord
 	(*Condition)(nil),       // 30: contender.meta.v1.Condition
 	(*Command)(nil),         // 31: contender.meta.v1.Command
-	(*Batch)(nil),           // 32: contender.meta.v1.Batch
-	(*PutVersion)(nil),      // 33: contender.meta.v1.PutVersion
-	(*DeleteVersion)(nil),   // 34: contender.meta.v1.DeleteVersion
-	(*CreateUpload)(nil),    // 35: contender.meta.v1.CreateUpload
-	(*PutPart)(nil),         // 36: contender.meta.v1.PutPart
-	(*CompletedPart)(nil),   // 37: contender.meta.v1.CompletedPart
-	(*CompleteUpload)(nil),  // 38: contender.meta.v1.CompleteUpload
-	(*AbortUpload)(nil),     // 39: contender.meta.v1.AbortUpload
-	(*OutboxDone)(nil),      // 40: contender.meta.v1.OutboxDone
-	(*RaiseFloor)(nil),      // 41: contender.meta.v1.RaiseFloor
-	(*FenceBucket)(nil),     // 42: contender.meta.v1.FenceBucket
-	(*CreateBucket)(nil),    // 43: contender.meta.v1.CreateBucket
-	(*UpdateBucket)(nil),    // 44: contender.meta.v1.UpdateBucket
-	(*RemoveBucket)(nil),    // 45: contender.meta.v1.RemoveBucket
-	(*SettleBucket)(nil),    // 46: contender.meta.v1.SettleBucket
-	(*PutSystem)(nil),       // 47: contender.meta.v1.PutSystem
-	(*ChangeReplicas)(nil),  // 48: contender.meta.v1.ChangeReplicas
-	(*SplitRange)(nil),      // 49: contender.meta.v1.SplitRange
-	(*CorrectUsage)(nil),    // 50: contender.meta.v1.CorrectUsage
-	(*CompareReplicas)(nil), // 51: contender.meta.v1.CompareReplicas
-	(*Result)(nil),          // 52: contender.meta.v1.Result
-	(*Query)(nil),           // 53: contender.meta.v1.Query
-	(*FindShards)(nil),      // 54: contender.meta.v1.FindShards
-	(*ShardReference)(nil),  // 55: contender.meta.v1.ShardReference
-	(*FindSplit)(nil),       // 56: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 57: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 58: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 59: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 60: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 61: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 62: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 63: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 64: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 65: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 66: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 67: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 68: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 69: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 70: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 71: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 72: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 73: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 74: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 75: contender.meta.v1.ReplicaMessage
-	(*ReplicaRemake)(nil),   // 76: contender.meta.v1.ReplicaRemake
-	(*ReplicaSum)(nil),      // 77: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 78: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 79: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 80: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 81: contender.meta.v1.Hello
-	(*DiskLife)(nil),        // 82: contender.meta.v1.DiskLife
-	(*Beat)(nil),            // 83: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 84: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 85: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 86: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 87: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 88: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 89: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 90: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 91: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 92: contender.meta.v1.Failure
+	(*HoldBlob)(nil),        // 32: contender.meta.v1.HoldBlob
+	(*Batch)(nil),           // 33: contender.meta.v1.Batch
+	(*PutVersion)(nil),      // 34: contender.meta.v1.PutVersion
+	(*DeleteVersion)(nil),   // 35: contender.meta.v1.DeleteVersion
+	(*CreateUpload)(nil),    // 36: contender.meta.v1.CreateUpload
+	(*PutPart)(nil),         // 37: contender.meta.v1.PutPart
+	(*CompletedPart)(nil),   // 38: contender.meta.v1.CompletedPart
+	(*CompleteUpload)(nil),  // 39: contender.meta.v1.CompleteUpload
+	(*AbortUpload)(nil),     // 40: contender.meta.v1.AbortUpload
+	(*OutboxDone)(nil),      // 41: contender.meta.v1.OutboxDone
+	(*RaiseFloor)(nil),      // 42: contender.meta.v1.RaiseFloor
+	(*FenceBucket)(nil),     // 43: contender.meta.v1.FenceBucket
+	(*CreateBucket)(nil),    // 44: contender.meta.v1.CreateBucket
+	(*UpdateBucket)(nil),    // 45: contender.meta.v1.UpdateBucket
+	(*RemoveBucket)(nil),    // 46: contender.meta.v1.RemoveBucket
+	(*SettleBucket)(nil),    // 47: contender.meta.v1.SettleBucket
+	(*PutSystem)(nil),       // 48: contender.meta.v1.PutSystem
+	(*ChangeReplicas)(nil),  // 49: contender.meta.v1.ChangeReplicas
+	(*SplitRange)(nil),      // 50: contender.meta.v1.SplitRange
+	(*CorrectUsage)(nil),    // 51: contender.meta.v1.CorrectUsage
+	(*CompareReplicas)(nil), // 52: contender.meta.v1.CompareReplicas
+	(*Result)(nil),          // 53: contender.meta.v1.Result
+	(*Query)(nil),           // 54: contender.meta.v1.Query
+	(*FindShards)(nil),      // 55: contender.meta.v1.FindShards
+	(*ShardReference)(nil),  // 56: contender.meta.v1.ShardReference
+	(*FindSplit)(nil),       // 57: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 58: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 59: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 60: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 61: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 62: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 63: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 64: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 65: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 66: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 67: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 68: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 69: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 70: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 71: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 72: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 73: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 74: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 75: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 76: contender.meta.v1.ReplicaMessage
+	(*ReplicaRemake)(nil),   // 77: contender.meta.v1.ReplicaRemake
+	(*ReplicaSum)(nil),      // 78: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 79: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 80: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 81: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 82: contender.meta.v1.Hello
+	(*DiskLife)(nil),        // 83: contender.meta.v1.DiskLife
+	(*Beat)(nil),            // 84: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 85: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 86: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 87: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 88: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 89: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 90: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 91: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 92: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 93: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	3,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -8254,102 +8320,103 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	8,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
 	13,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
 	12,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	52,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	53,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
 	21,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
 	6,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
 	23,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
 	26,  // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
-	33,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
-	34,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
-	35,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
-	36,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
-	38,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
-	39,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
-	40,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
-	41,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
-	42,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
-	43,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
-	44,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
-	45,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
-	47,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
-	32,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
-	48,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	49,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
-	50,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
-	46,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
-	51,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
-	31,  // 40: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	14,  // 41: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	30,  // 42: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	30,  // 43: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	17,  // 44: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	13,  // 45: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	11,  // 46: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	37,  // 47: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	30,  // 48: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	11,  // 49: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	22,  // 50: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	28,  // 51: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	28,  // 52: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	24,  // 53: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
-	0,   // 54: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	14,  // 55: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	13,  // 56: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	28,  // 57: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	52,  // 58: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	27,  // 59: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	27,  // 60: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	58,  // 61: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	59,  // 62: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	60,  // 63: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	61,  // 64: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	62,  // 65: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	63,  // 66: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	64,  // 67: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	65,  // 68: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	66,  // 69: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	67,  // 70: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	68,  // 71: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	57,  // 72: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	56,  // 73: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	54,  // 74: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
-	55,  // 75: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
-	15,  // 76: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	14,  // 77: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	17,  // 78: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	20,  // 79: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,   // 80: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	14,  // 81: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	69,  // 82: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	17,  // 83: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	13,  // 84: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	28,  // 85: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	28,  // 86: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	29,  // 87: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	70,  // 88: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	24,  // 89: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	72,  // 90: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	1,   // 91: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
-	27,  // 92: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	73,  // 93: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	31,  // 94: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	79,  // 95: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	80,  // 96: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	77,  // 97: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	76,  // 98: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
-	78,  // 99: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	78,  // 100: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	82,  // 101: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
-	82,  // 102: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
-	31,  // 103: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	53,  // 104: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	88,  // 105: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	2,   // 106: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	107, // [107:107] is the sub-list for method output_type
-	107, // [107:107] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	34,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
+	35,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
+	36,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
+	37,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
+	39,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
+	40,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
+	41,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
+	42,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
+	43,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
+	44,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
+	45,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
+	46,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
+	48,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
+	33,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
+	49,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
+	50,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	51,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	47,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
+	52,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
+	32,  // 40: contender.meta.v1.Command.hold_blob:type_name -> contender.meta.v1.HoldBlob
+	31,  // 41: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	14,  // 42: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	30,  // 43: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	30,  // 44: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	17,  // 45: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	13,  // 46: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	11,  // 47: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	38,  // 48: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	30,  // 49: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	11,  // 50: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	22,  // 51: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	28,  // 52: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	28,  // 53: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	24,  // 54: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	0,   // 55: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
+	14,  // 56: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	13,  // 57: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	28,  // 58: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	53,  // 59: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	27,  // 60: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	27,  // 61: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	59,  // 62: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	60,  // 63: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	61,  // 64: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	62,  // 65: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	63,  // 66: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	64,  // 67: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	65,  // 68: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	66,  // 69: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	67,  // 70: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	68,  // 71: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	69,  // 72: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	58,  // 73: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	57,  // 74: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	55,  // 75: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
+	56,  // 76: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
+	15,  // 77: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	14,  // 78: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	17,  // 79: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	20,  // 80: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 81: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	14,  // 82: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	70,  // 83: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	17,  // 84: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	13,  // 85: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	28,  // 86: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	28,  // 87: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	29,  // 88: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	71,  // 89: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	24,  // 90: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	73,  // 91: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	1,   // 92: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
+	27,  // 93: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	74,  // 94: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	31,  // 95: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	80,  // 96: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	81,  // 97: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	78,  // 98: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	77,  // 99: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
+	79,  // 100: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	79,  // 101: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	83,  // 102: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
+	83,  // 103: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
+	31,  // 104: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	54,  // 105: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	89,  // 106: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	2,   // 107: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	108, // [108:108] is the sub-list for method output_type
+	108, // [108:108] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -8385,8 +8452,9 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Command_CorrectUsage)(nil),
 		(*Command_SettleBucket)(nil),
 		(*Command_Compare)(nil),
+		(*Command_HoldBlob)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[50].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[51].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_ListKeys)(nil),
 		(*Query_ListVersions)(nil),
@@ -8408,7 +8476,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   90,
+			NumMessages:   91,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -137,7 +137,7 @@ func commandKey(c *metapb.Command) ([]byte, error) {
 // repeatable reports whether a command may be tried again although an attempt may have taken effect.
 func repeatable(c *metapb.Command) bool {
 	switch op := c.GetOp().(type) {
-	case *metapb.Command_OutboxDone, *metapb.Command_RaiseFloor, *metapb.Command_Fence:
+	case *metapb.Command_OutboxDone, *metapb.Command_RaiseFloor, *metapb.Command_Fence, *metapb.Command_HoldBlob:
 		return true
 	case *metapb.Command_ChangeReplicas, *metapb.Command_Split, *metapb.Command_CorrectUsage:
 		// What has taken effect is refused the second time, by its generation.

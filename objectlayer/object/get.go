@@ -15,6 +15,8 @@ type found struct {
 	row     *metapb.Version
 	payload []byte
 	reading objectlayer.Reading
+	bucket  uint64
+	key     string
 }
 
 // find reads a version's record and judges what the request asks of it.
@@ -32,7 +34,7 @@ func (s *Store) find(ctx context.Context, r objectlayer.GetRequest, payload bool
 	if err != nil {
 		return nil, err
 	}
-	f := &found{row: a.Version, payload: a.Payload}
+	f := &found{row: a.Version, payload: a.Payload, bucket: b.GetId(), key: r.Key}
 	if a.Version != nil {
 		f.reading.Version = record.Version(r.Bucket, r.Key, a.Version, a.IsLatest, b.Versioning != 0)
 	}
@@ -95,7 +97,7 @@ func (s *Store) open(ctx context.Context, f *found) (io.ReadCloser, error) {
 		}
 		return io.NopCloser(bytes.NewReader(f.payload[off : off+n])), nil
 	case v.GetBlob() != nil:
-		return s.o.Bytes.Open(ctx, v.GetBlob(), off, n)
+		return s.openBlobs(ctx, f, v.GetBlob())
 	case len(v.Parts) > 0:
 		blobs := make([]*metapb.Blob, 0, len(v.Parts))
 		for _, p := range v.Parts {
@@ -103,7 +105,23 @@ func (s *Store) open(ctx context.Context, f *found) (io.ReadCloser, error) {
 				blobs = append(blobs, p.Blob)
 			}
 		}
-		return s.o.Bytes.OpenParts(ctx, blobs, off, n)
+		return s.openBlobs(ctx, f, blobs...)
 	}
 	return nil, record.Fail("get", objectlayer.KindDamaged, "", "", "the version names no bytes")
+}
+
+// openBlobs opens the blobs of a version, which are deleted together: to hold one of them holds all.
+func (s *Store) openBlobs(ctx context.Context, f *found, blobs ...*metapb.Blob) (io.ReadCloser, error) {
+	body, err := s.o.Bytes.OpenParts(ctx, blobs, f.reading.Offset, f.reading.Length)
+	if err != nil || mutantNoHold {
+		return body, err
+	}
+	id := record.BlobID(blobs[0])
+	return newHeld(ctx, body, s.o.HoldEvery, func(ctx context.Context) error {
+		err := s.o.Buckets.Hold(ctx, f.bucket, f.key, id)
+		if err != nil && ctx.Err() == nil {
+			s.o.Log.Warn("bytes that are being read could not be held", "blob", id, "error", err)
+		}
+		return err
+	}), nil
 }

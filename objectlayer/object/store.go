@@ -18,6 +18,9 @@ import (
 // InlineBytesDefault is the most bytes of an object that rides in its command.
 const InlineBytesDefault = 16 << 10
 
+// HoldEveryDefault is a quarter of the time that deleted bytes stay by default.
+const HoldEveryDefault = 15 * time.Minute / 4
+
 // dropTimeout bounds how long a request that failed cares for the bytes that it has written. What it does not manage
 // to delete is an orphan, which healing collects.
 const dropTimeout = 5 * time.Second
@@ -29,7 +32,10 @@ type Options struct {
 	Policy  func() placement.Policy // how new bytes are kept; nil: the automatic policy
 	// InlineBytes is the most bytes of an object that rides in its command; 0: InlineBytesDefault.
 	InlineBytes int
-	Log         *slog.Logger // nil: nothing is logged
+	// HoldEvery is how often a reader holds what it reads, so that it is not deleted meanwhile: a fraction of the time that deleted bytes
+	// stay. 0: HoldEveryDefault.
+	HoldEvery time.Duration
+	Log       *slog.Logger // nil: nothing is logged
 }
 
 // Store implements objectlayer.Objects. It owns no goroutine between calls.
@@ -47,6 +53,9 @@ func New(o Options) *Store {
 	}
 	if o.InlineBytes == 0 {
 		o.InlineBytes = InlineBytesDefault
+	}
+	if o.HoldEvery == 0 {
+		o.HoldEvery = HoldEveryDefault
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

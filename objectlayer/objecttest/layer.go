@@ -14,6 +14,7 @@ import (
 	"github.com/contender/contender/objectlayer/listing"
 	"github.com/contender/contender/objectlayer/multipart"
 	"github.com/contender/contender/objectlayer/object"
+	"github.com/contender/contender/objectlayer/outbox"
 	"github.com/contender/contender/objectlayer/placement"
 	"github.com/contender/contender/objectlayer/stripe"
 )
@@ -157,4 +158,16 @@ func newMap(t testing.TB, disks int) *clustermap.Map {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// EmptyOutbox does what is due in the outbox of the first bucket's first range. alive says which disks answer; nil: all do.
+func (l *Layer) EmptyOutbox(t testing.TB, alive func(disk.ID) bool) {
+	t.Helper()
+	w := outbox.New(outbox.Options{
+		Store: l.Meta, Bytes: l.Bytes, Now: l.o.Clock, Alive: alive,
+		Led: func() []outbox.Position { return []outbox.Position{{Bucket: 1}} },
+	})
+	if _, err := w.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,0 +1,5 @@
+//go:build !mutant_nodelay
+
+package machine
+
+const mutantNoDelay = false

@@ -1,0 +1,5 @@
+//go:build !mutant_nohold
+
+package object
+
+const mutantNoHold = false
