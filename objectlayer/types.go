@@ -53,6 +53,8 @@ type Placement struct {
 	Policy string // "auto" or nothing: as the cluster; "ec:k+m"; "replica:n"
 	// Short: with too few domains left for the parity, bytes are written with less of it instead of being refused.
 	Short bool
+	// Compress is how new bytes are compressed: "none" or nothing, "s2", "zstd".
+	Compress string
 }
 
 // Versioning says whether a bucket keeps the versions of its keys.

@@ -24,6 +24,7 @@ type bucketCreateVerb struct {
 	Name     string        `arg:"" help:"Name of the bucket."`
 	Policy   string        `default:"auto" placeholder:"auto|ec:K+M|replica:N" help:"How its bytes are kept: as the cluster does (auto), as K data and M parity shards, or as N copies."`
 	Short    string        `enum:"refuse,allow" default:"refuse" help:"With too few nodes (or devices, or folders) left for the parity: refuse writes, or allow them with less of it."`
+	Compress string        `enum:"none,s2,zstd" default:"none" help:"How its large objects are compressed: not at all, by S2 (little CPU) or by Zstandard (smaller)."`
 	Endpoint string        `default:"http://127.0.0.1:9000" help:"S3 endpoint of any node."`
 	Timeout  time.Duration `default:"60s" help:"How long to wait for the answer."`
 }
@@ -32,6 +33,7 @@ type bucketSetVerb struct {
 	Name     string        `arg:"" help:"Name of the bucket."`
 	Policy   string        `placeholder:"auto|ec:K+M|replica:N" help:"How its bytes are kept. Default: as it is."`
 	Short    string        `enum:",refuse,allow" default:"" placeholder:"refuse|allow" help:"What to do with too few nodes (or devices, or folders) left for the parity. Default: as it is."`
+	Compress string        `enum:",none,s2,zstd" default:"" placeholder:"none|s2|zstd" help:"How large objects that come are compressed. Default: as it is."`
 	Endpoint string        `default:"http://127.0.0.1:9000" help:"S3 endpoint of any node."`
 	Timeout  time.Duration `default:"60s" help:"How long to wait for the answer."`
 }
@@ -51,7 +53,7 @@ func (v *bucketCreateVerb) Run(ctx context.Context) error {
 	if region := regionOf(ctx, v.Endpoint); region != "us-east-1" {
 		body = fmt.Appendf(nil, `<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>`, region)
 	}
-	_, err := rootClient(v.Endpoint).do(ctx, http.MethodPut, "/"+url.PathEscape(v.Name), body, "X-Contender-Policy", v.Policy, "X-Contender-Short", v.Short)
+	_, err := rootClient(v.Endpoint).do(ctx, http.MethodPut, "/"+url.PathEscape(v.Name), body, "X-Contender-Policy", v.Policy, "X-Contender-Short", v.Short, "X-Contender-Compress", v.Compress)
 	return plainly("bucket", err)
 }
 
@@ -59,10 +61,10 @@ func (v *bucketCreateVerb) Run(ctx context.Context) error {
 func (v *bucketSetVerb) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.Timeout)
 	defer cancel()
-	if v.Policy == "" && v.Short == "" {
-		return errors.New("bucket: want --policy or --short")
+	if v.Policy == "" && v.Short == "" && v.Compress == "" {
+		return errors.New("bucket: want --policy, --short or --compress")
 	}
-	q := admin.BucketRequest{Name: v.Name, Policy: v.Policy}
+	q := admin.BucketRequest{Name: v.Name, Policy: v.Policy, Compress: v.Compress}
 	if v.Short != "" {
 		allow := v.Short == "allow"
 		q.Short = &allow
@@ -98,7 +100,7 @@ func printBucket(w io.Writer, b admin.Bucket) error {
 	if b.Short {
 		short = "allowed with less parity"
 	}
-	_, err := fmt.Fprintf(w, "bucket %s, made %s by %s, versioning %s\npolicy %s, which comes to %s now; with too few domains left for the parity writes are %s\n",
-		b.Name, b.Created.Format(time.RFC3339), b.Owner, b.Versioning, b.Policy, b.Coding, short)
+	_, err := fmt.Fprintf(w, "bucket %s, made %s by %s, versioning %s\npolicy %s, which comes to %s now; with too few domains left for the parity writes are %s\ncompression: %s\n",
+		b.Name, b.Created.Format(time.RFC3339), b.Owner, b.Versioning, b.Policy, b.Coding, short, b.Compress)
 	return err
 }

@@ -38,7 +38,7 @@ func TestServerDefaults(t *testing.T) {
 	}
 	want := serverVerb{
 		Dirs: []string{"a", "b"}, Listen: ":9000", Peer: ":9002", Console: ":9001", Region: "us-east-1", Metrics: "local",
-		LogLevel: slog.LevelInfo, LogFormat: "text", DeleteDelay: 15 * time.Minute, SegmentBytes: 64 << 20, Reads: "promise", RangeMaxBytes: 256 << 20, RangeMaxRate: 5000, DrainTimeout: 20 * time.Second,
+		LogLevel: slog.LevelInfo, LogFormat: "text", DeleteDelay: 15 * time.Minute, OrphanGrace: 24 * time.Hour, SegmentBytes: 64 << 20, Reads: "promise", RangeMaxBytes: 256 << 20, RangeMaxRate: 5000, DrainTimeout: 20 * time.Second,
 	}
 	if !reflect.DeepEqual(v.Server, want) {
 		t.Errorf("%+v, want %+v", v.Server, want)

@@ -89,7 +89,11 @@ func printExplanation(w io.Writer, e admin.Explanation) error {
 		if x.Part > 0 {
 			part = fmt.Sprintf(" of part %d", x.Part)
 		}
-		fmt.Fprintf(t, "extent %d of %d%s: %s, %s in group %d\n", i+1, e.ExtentCount, part, sizeText(x.Length), x.Coding, x.Group)
+		compressed := ""
+		if x.Compressed {
+			compressed = " compressed"
+		}
+		fmt.Fprintf(t, "extent %d of %d%s: %s%s, %s in group %d\n", i+1, e.ExtentCount, part, sizeText(x.Length), compressed, x.Coding, x.Group)
 		for n, s := range x.Shards {
 			fmt.Fprintf(t, "  shard %d\tnode %s\t%s\tdisk %s\t%s\t%s\n", n, s.Node, s.Path, s.Disk, s.State, place(s))
 		}

@@ -122,7 +122,9 @@ func (e *explaining) blob(b *metapb.Blob, part int) {
 		}
 		e.add(p)
 		if len(e.Extents) < admin.ExtentsMax {
-			e.Extents = append(e.Extents, e.extent(x, p.Disks, part))
+			out := e.extent(x, p.Disks, part)
+			out.Compressed = b.GetCompression() != nil
+			e.Extents = append(e.Extents, out)
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/contender/contender/metashards/wire"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/listing"
 	"github.com/contender/contender/objectlayer/multipart"
 	"github.com/contender/contender/objectlayer/object"
@@ -302,17 +303,21 @@ func (n *Node) startLayer(run context.Context) error {
 	if err != nil {
 		return err
 	}
+	packed, err := compress.New(bytes)
+	if err != nil {
+		return err
+	}
 	resolver := bucket.NewResolver(n.meta, n.env.Clock, n.env.Rand)
 	n.buckets = resolver
 	buckets := bucket.New(resolver, n.checkPolicy)
 	n.keeping = buckets
-	objects := object.New(object.Options{Buckets: resolver, Bytes: bytes, Policy: n.policy, HoldEvery: n.cfg.DeleteDelay / 4, Log: n.env.Log})
+	objects := object.New(object.Options{Buckets: resolver, Bytes: packed, Policy: n.policy, HoldEvery: n.cfg.DeleteDelay / 4, Log: n.env.Log})
 	n.outbox = outbox.New(outbox.Options{
 		Store: n.meta, Bytes: bytes, Now: n.env.Clock, Led: n.newOutboxes(), Alive: n.alive, Log: n.env.Log,
 	})
 	n.front, err = gateway.New(gateway.Options{
 		Objects: objects, Listings: listing.New(resolver), Buckets: buckets,
-		Uploads:    multipart.New(multipart.Options{Buckets: resolver, Bytes: bytes, Objects: objects, Policy: n.policy, Log: n.env.Log}),
+		Uploads:    multipart.New(multipart.Options{Buckets: resolver, Bytes: packed, Objects: objects, Policy: n.policy, Log: n.env.Log}),
 		Identities: &n.identities, Region: n.cfg.Region, Clock: n.env.Clock, Rand: n.env.Rand, Logger: n.env.Log,
 		Limits: n.limits(), Ready: n.ready,
 		Metrics: n.metrics.handler(), MetricsAccess: map[MetricsAccess]gateway.Access{

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/placement"
 )
 
@@ -46,7 +48,7 @@ func (n *Node) Bucket(ctx context.Context, name string) (admin.Bucket, error) {
 		return admin.Bucket{}, keeperError(err, name)
 	}
 	out := admin.Bucket{
-		Name: b.Name, ID: b.ID, Created: b.Created, Owner: b.Owner, Region: b.Region, Policy: "auto", Short: b.Short,
+		Name: b.Name, ID: b.ID, Created: b.Created, Owner: b.Owner, Region: b.Region, Policy: "auto", Short: b.Short, Compress: cmp.Or(b.Compress, compress.None),
 		Versioning: map[objectlayer.Versioning]string{
 			objectlayer.VersioningNever: "never", objectlayer.VersioningEnabled: "enabled", objectlayer.VersioningSuspended: "suspended",
 		}[v],
@@ -76,6 +78,9 @@ func (n *Node) SetBucket(ctx context.Context, q admin.BucketRequest) (admin.Buck
 	}
 	if q.Short != nil {
 		p.Short = *q.Short
+	}
+	if q.Compress != "" {
+		p.Compress = q.Compress
 	}
 	if err := n.keeping.SetPlacement(ctx, q.Name, p); err != nil {
 		return admin.Bucket{}, keeperError(err, q.Name)

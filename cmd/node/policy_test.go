@@ -2,9 +2,17 @@ package node
 
 import (
 	"bytes"
+	"crypto/md5" //nolint:gosec // S3's ETag
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/objectlayer"
@@ -77,5 +85,56 @@ func TestBucketPolicy(t *testing.T) {
 	}
 	if b, err := s.keeping.Get(t.Context(), testBucket); err != nil || b.Placement != (objectlayer.Placement{Policy: "replica:4", Short: true}) {
 		t.Errorf("%+v, %v", b.Placement, err)
+	}
+}
+
+// TestBucketCompression: a bucket that is told to compresses what comes from then on, through every node; sizes, ETags and ranges
+// are of what was written; and CreateBucket takes a header that says so.
+func TestBucketCompression(t *testing.T) {
+	c := newCluster(t, 3)
+	s := c.nodes[0]
+	_, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(testBucket)}, func(o *s3.Options) {
+		o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("X-Contender-Compress", "zstd"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("other")}, func(o *s3.Options) {
+		o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("X-Contender-Compress", "lz4"))
+	})
+	if err == nil || !strings.Contains(err.Error(), "InvalidArgument") {
+		t.Errorf("a way to compress that nobody knows: %v", err)
+	}
+	large := bytes.Repeat([]byte("a line of a log\n"), 200_000)
+	sum := md5.Sum(large)
+	for _, how := range []string{"zstd", "s2", "none"} {
+		if how != "zstd" {
+			if b, err := c.nodes[1].SetBucket(t.Context(), admin.BucketRequest{Name: testBucket, Compress: how}); err != nil || b.Compress != how {
+				t.Fatalf("%s: %+v, %v", how, b, err)
+			}
+		}
+		for i, by := range c.nodes {
+			key := fmt.Sprint(how, i)
+			by.mustPut(key, large) // by which it hears of the change
+			by.mustPut(key, large)
+			c.nodes[(i+1)%3].mustGet(key, large)
+			kept := int64(0)
+			for _, x := range s.explain(key).Extents {
+				kept += x.Length
+			}
+			if small := kept < int64(len(large))/4; small != (how != "none") {
+				t.Errorf("%s by node %d: %d of %d bytes are kept", how, i, kept, len(large))
+			}
+			out, err := s.client.GetObject(t.Context(), &s3.GetObjectInput{
+				Bucket: aws.String(testBucket), Key: aws.String(key), Range: aws.String("bytes=1000001-2000000"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(out.Body)
+			if err != nil || !bytes.Equal(got, large[1000001:2000001]) || aws.ToString(out.ETag) != fmt.Sprintf("%q", hex.EncodeToString(sum[:])) {
+				t.Errorf("%s: %d bytes, ETag %s, %v", how, len(got), aws.ToString(out.ETag), err)
+			}
+		}
 	}
 }

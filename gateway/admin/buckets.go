@@ -27,13 +27,15 @@ type Bucket struct {
 	Policy     string    `json:"policy"`     // "auto": the cluster's; "ec:k+m"; "replica:n"
 	Coding     string    `json:"coding"`     // "k+m" that it comes to now, with all disks alive
 	Short      bool      `json:"short"`      // with too few domains left bytes are written with less parity instead of being refused
+	Compress   string    `json:"compress"`   // "none", "s2", "zstd"
 }
 
 // BucketRequest asks, by POST, for a change of a bucket.
 type BucketRequest struct {
-	Name   string `json:"name"`
-	Policy string `json:"policy,omitempty"` // empty: as it is
-	Short  *bool  `json:"short,omitempty"`  // none: as it is
+	Name     string `json:"name"`
+	Policy   string `json:"policy,omitempty"`   // empty: as it is
+	Short    *bool  `json:"short,omitempty"`    // none: as it is
+	Compress string `json:"compress,omitempty"` // empty: as it is
 }
 
 func (a *api) bucket(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +53,7 @@ func (a *api) setBucket(w http.ResponseWriter, r *http.Request) {
 	if !a.read(w, r, &q) {
 		return
 	}
-	if q.Name == "" || q.Policy == "" && q.Short == nil {
+	if q.Name == "" || q.Policy == "" && q.Short == nil && q.Compress == "" {
 		a.answer(w, r, nil, &RequestError{Invalid, "Want a bucket, and what to change of it."})
 		return
 	}

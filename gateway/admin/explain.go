@@ -46,12 +46,14 @@ type Explanation struct {
 
 // Extent is a piece of a version's bytes in one placement group.
 type Extent struct {
-	Part   int     `json:"part,omitempty"` // of a completed upload
-	Length int64   `json:"length"`         // in bytes
-	Coding string  `json:"coding"`         // "k+m": any k of its k+m shards suffice
-	Group  uint32  `json:"group"`
-	Epoch  uint64  `json:"epoch"` // of the group when it was written
-	Shards []Shard `json:"shards"`
+	Part   int    `json:"part,omitempty"` // of a completed upload
+	Length int64  `json:"length"`         // in bytes, as they are kept
+	Coding string `json:"coding"`         // "k+m": any k of its k+m shards suffice
+	// Compressed: the bytes are those of the object compressed.
+	Compressed bool    `json:"compressed,omitempty"`
+	Group      uint32  `json:"group"`
+	Epoch      uint64  `json:"epoch"` // of the group when it was written
+	Shards     []Shard `json:"shards"`
 }
 
 // Shard is one of the pieces that an extent is coded into.

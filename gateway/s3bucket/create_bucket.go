@@ -54,13 +54,14 @@ func (s *Handlers) CreateBucket(ctx context.Context, c *call.Call) error {
 
 // Headers of CreateBucket that are ours: how the bytes of the bucket are to be kept.
 const (
-	headerPolicy = "X-Contender-Policy"
-	headerShort  = "X-Contender-Short"
+	headerPolicy   = "X-Contender-Policy"
+	headerShort    = "X-Contender-Short"
+	headerCompress = "X-Contender-Compress"
 )
 
-// placementOf reads how the bytes of a new bucket are to be kept. What the policy asks for is judged when the bucket is made.
+// placementOf reads how the bytes of a new bucket are to be kept. What they ask for is judged when the bucket is made.
 func placementOf(c *call.Call) (p objectlayer.Placement, err error) {
-	p.Policy = c.Header.Get(headerPolicy)
+	p.Policy, p.Compress = c.Header.Get(headerPolicy), c.Header.Get(headerCompress)
 	switch v := c.Header.Get(headerShort); v {
 	case "", "refuse":
 	case "allow":

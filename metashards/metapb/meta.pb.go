@@ -233,7 +233,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{91, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -459,7 +459,9 @@ type Blob struct {
 	// Absent where it is the row's own position.
 	Home *Home `protobuf:"bytes,4,opt,name=home,proto3" json:"home,omitempty"`
 	// The extents are rows of the blobs column. (Not used yet.)
-	ExtentRows    bool `protobuf:"varint,5,opt,name=extent_rows,json=extentRows,proto3" json:"extent_rows,omitempty"`
+	ExtentRows bool `protobuf:"varint,5,opt,name=extent_rows,json=extentRows,proto3" json:"extent_rows,omitempty"`
+	// How the bytes were compressed; absent: not at all. Length and the extents are of the bytes as they are kept.
+	Compression   *Compression `protobuf:"bytes,6,opt,name=compression,proto3" json:"compression,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +531,86 @@ func (x *Blob) GetExtentRows() bool {
 	return false
 }
 
+func (x *Blob) GetCompression() *Compression {
+	if x != nil {
+		return x.Compression
+	}
+	return nil
+}
+
+// Compression says how a client's bytes became those of a blob: each block of so many bytes (the last is what is left) is a frame of
+// its own, so that a range of them can be read.
+type Compression struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1: S2, 2: Zstandard. Single frames may be raw.
+	Codec      uint32 `protobuf:"varint,1,opt,name=codec,proto3" json:"codec,omitempty"`
+	BlockBytes uint32 `protobuf:"varint,2,opt,name=block_bytes,json=blockBytes,proto3" json:"block_bytes,omitempty"`
+	// Of the client's bytes.
+	Length uint64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	// The lengths of the frames.
+	Frames        []uint32 `protobuf:"varint,4,rep,packed,name=frames,proto3" json:"frames,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compression) Reset() {
+	*x = Compression{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compression) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compression) ProtoMessage() {}
+
+func (x *Compression) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compression.ProtoReflect.Descriptor instead.
+func (*Compression) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Compression) GetCodec() uint32 {
+	if x != nil {
+		return x.Codec
+	}
+	return 0
+}
+
+func (x *Compression) GetBlockBytes() uint32 {
+	if x != nil {
+		return x.BlockBytes
+	}
+	return 0
+}
+
+func (x *Compression) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Compression) GetFrames() []uint32 {
+	if x != nil {
+		return x.Frames
+	}
+	return nil
+}
+
 // Inline is a payload kept by the range's replicas, named by the entry that it rode in.
 type Inline struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -543,7 +625,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[4]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +637,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[4]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +650,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{4}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Inline) GetRange() uint64 {
@@ -618,7 +700,7 @@ type Pack struct {
 
 func (x *Pack) Reset() {
 	*x = Pack{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[5]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +712,7 @@ func (x *Pack) String() string {
 func (*Pack) ProtoMessage() {}
 
 func (x *Pack) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[5]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +725,7 @@ func (x *Pack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pack.ProtoReflect.Descriptor instead.
 func (*Pack) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{5}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Pack) GetBlob() *Blob {
@@ -679,15 +761,17 @@ type ShardOwner struct {
 	// Offset of the extent within the blob.
 	Offset uint64 `protobuf:"varint,7,opt,name=offset,proto3" json:"offset,omitempty"`
 	// For a part: its upload and number.
-	Upload        []byte `protobuf:"bytes,8,opt,name=upload,proto3" json:"upload,omitempty"`
-	Part          uint32 `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`
+	Upload []byte `protobuf:"bytes,8,opt,name=upload,proto3" json:"upload,omitempty"`
+	Part   uint32 `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`
+	// The blob is a row of compressed frames, which say themselves how long they are and how they are to be read.
+	Compressed    bool `protobuf:"varint,10,opt,name=compressed,proto3" json:"compressed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShardOwner) Reset() {
 	*x = ShardOwner{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[6]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +783,7 @@ func (x *ShardOwner) String() string {
 func (*ShardOwner) ProtoMessage() {}
 
 func (x *ShardOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[6]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +796,7 @@ func (x *ShardOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardOwner.ProtoReflect.Descriptor instead.
 func (*ShardOwner) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{6}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ShardOwner) GetFormat() uint32 {
@@ -778,6 +862,13 @@ func (x *ShardOwner) GetPart() uint32 {
 	return 0
 }
 
+func (x *ShardOwner) GetCompressed() bool {
+	if x != nil {
+		return x.Compressed
+	}
+	return false
+}
+
 type KeyValue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -788,7 +879,7 @@ type KeyValue struct {
 
 func (x *KeyValue) Reset() {
 	*x = KeyValue{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[7]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +891,7 @@ func (x *KeyValue) String() string {
 func (*KeyValue) ProtoMessage() {}
 
 func (x *KeyValue) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[7]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +904,7 @@ func (x *KeyValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyValue.ProtoReflect.Descriptor instead.
 func (*KeyValue) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{7}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *KeyValue) GetKey() string {
@@ -844,7 +935,7 @@ type Checksum struct {
 
 func (x *Checksum) Reset() {
 	*x = Checksum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[8]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +947,7 @@ func (x *Checksum) String() string {
 func (*Checksum) ProtoMessage() {}
 
 func (x *Checksum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[8]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +960,7 @@ func (x *Checksum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checksum.ProtoReflect.Descriptor instead.
 func (*Checksum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{8}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Checksum) GetAlgorithm() string {
@@ -912,7 +1003,7 @@ type Attributes struct {
 
 func (x *Attributes) Reset() {
 	*x = Attributes{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[9]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1015,7 @@ func (x *Attributes) String() string {
 func (*Attributes) ProtoMessage() {}
 
 func (x *Attributes) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[9]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1028,7 @@ func (x *Attributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attributes.ProtoReflect.Descriptor instead.
 func (*Attributes) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{9}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Attributes) GetContentType() string {
@@ -1026,7 +1117,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[10]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1129,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[10]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1142,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{10}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Part) GetNumber() uint32 {
@@ -1135,7 +1226,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[11]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1238,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[11]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1251,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{11}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Version) GetFormat() uint32 {
@@ -1329,7 +1420,7 @@ type Current struct {
 
 func (x *Current) Reset() {
 	*x = Current{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[12]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1432,7 @@ func (x *Current) String() string {
 func (*Current) ProtoMessage() {}
 
 func (x *Current) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[12]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1445,7 @@ func (x *Current) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Current.ProtoReflect.Descriptor instead.
 func (*Current) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{12}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Current) GetTime() uint64 {
@@ -1438,7 +1529,7 @@ type NullPointer struct {
 
 func (x *NullPointer) Reset() {
 	*x = NullPointer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[13]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1541,7 @@ func (x *NullPointer) String() string {
 func (*NullPointer) ProtoMessage() {}
 
 func (x *NullPointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[13]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1554,7 @@ func (x *NullPointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NullPointer.ProtoReflect.Descriptor instead.
 func (*NullPointer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{13}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NullPointer) GetTime() uint64 {
@@ -1489,7 +1580,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[14]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1592,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[14]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1605,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{14}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Upload) GetFormat() uint32 {
@@ -1583,7 +1674,7 @@ type Dedupe struct {
 
 func (x *Dedupe) Reset() {
 	*x = Dedupe{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[15]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1686,7 @@ func (x *Dedupe) String() string {
 func (*Dedupe) ProtoMessage() {}
 
 func (x *Dedupe) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[15]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1699,7 @@ func (x *Dedupe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dedupe.ProtoReflect.Descriptor instead.
 func (*Dedupe) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{15}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Dedupe) GetRequestId() string {
@@ -1657,7 +1748,7 @@ type HomeRow struct {
 
 func (x *HomeRow) Reset() {
 	*x = HomeRow{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[16]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1760,7 @@ func (x *HomeRow) String() string {
 func (*HomeRow) ProtoMessage() {}
 
 func (x *HomeRow) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[16]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1773,7 @@ func (x *HomeRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeRow.ProtoReflect.Descriptor instead.
 func (*HomeRow) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{16}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HomeRow) GetBlob() []byte {
@@ -1715,7 +1806,7 @@ type OutboxRow struct {
 
 func (x *OutboxRow) Reset() {
 	*x = OutboxRow{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[17]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1818,7 @@ func (x *OutboxRow) String() string {
 func (*OutboxRow) ProtoMessage() {}
 
 func (x *OutboxRow) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[17]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1831,7 @@ func (x *OutboxRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxRow.ProtoReflect.Descriptor instead.
 func (*OutboxRow) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{17}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OutboxRow) GetFormat() uint32 {
@@ -1793,7 +1884,7 @@ type DeleteBlobs struct {
 
 func (x *DeleteBlobs) Reset() {
 	*x = DeleteBlobs{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[18]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1896,7 @@ func (x *DeleteBlobs) String() string {
 func (*DeleteBlobs) ProtoMessage() {}
 
 func (x *DeleteBlobs) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[18]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1909,7 @@ func (x *DeleteBlobs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBlobs.ProtoReflect.Descriptor instead.
 func (*DeleteBlobs) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{18}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteBlobs) GetBlobs() []*Blob {
@@ -1844,7 +1935,7 @@ type Fence struct {
 
 func (x *Fence) Reset() {
 	*x = Fence{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[19]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1947,7 @@ func (x *Fence) String() string {
 func (*Fence) ProtoMessage() {}
 
 func (x *Fence) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[19]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +1960,7 @@ func (x *Fence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fence.ProtoReflect.Descriptor instead.
 func (*Fence) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{19}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Fence) GetGeneration() uint64 {
@@ -1914,7 +2005,7 @@ type CodedBytes struct {
 
 func (x *CodedBytes) Reset() {
 	*x = CodedBytes{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[20]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2017,7 @@ func (x *CodedBytes) String() string {
 func (*CodedBytes) ProtoMessage() {}
 
 func (x *CodedBytes) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[20]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2030,7 @@ func (x *CodedBytes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CodedBytes.ProtoReflect.Descriptor instead.
 func (*CodedBytes) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{20}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CodedBytes) GetK() uint32 {
@@ -1993,7 +2084,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[21]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2096,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[21]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2109,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{21}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Usage) GetObjects() uint64 {
@@ -2101,7 +2192,7 @@ type RangeState struct {
 
 func (x *RangeState) Reset() {
 	*x = RangeState{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[22]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2204,7 @@ func (x *RangeState) String() string {
 func (*RangeState) ProtoMessage() {}
 
 func (x *RangeState) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[22]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2217,7 @@ func (x *RangeState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeState.ProtoReflect.Descriptor instead.
 func (*RangeState) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{22}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RangeState) GetFormat() uint32 {
@@ -2214,7 +2305,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[23]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2317,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[23]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2330,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{23}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Replica) GetId() uint64 {
@@ -2293,7 +2384,7 @@ type RangeDescriptor struct {
 
 func (x *RangeDescriptor) Reset() {
 	*x = RangeDescriptor{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[24]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2396,7 @@ func (x *RangeDescriptor) String() string {
 func (*RangeDescriptor) ProtoMessage() {}
 
 func (x *RangeDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[24]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2409,7 @@ func (x *RangeDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeDescriptor.ProtoReflect.Descriptor instead.
 func (*RangeDescriptor) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{24}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RangeDescriptor) GetFormat() uint32 {
@@ -2388,14 +2479,16 @@ type Bucket struct {
 	// How new bytes are placed: "auto" or nothing, "ec:k+m", "replica:n".
 	Policy string `protobuf:"bytes,11,opt,name=policy,proto3" json:"policy,omitempty"`
 	// With too few domains left for the parity, bytes are written with less instead of being refused.
-	Short         bool `protobuf:"varint,12,opt,name=short,proto3" json:"short,omitempty"`
+	Short bool `protobuf:"varint,12,opt,name=short,proto3" json:"short,omitempty"`
+	// How new bytes are compressed: "none" or nothing, "s2", "zstd".
+	Compress      string `protobuf:"bytes,13,opt,name=compress,proto3" json:"compress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[25]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2500,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[25]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2513,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{25}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Bucket) GetFormat() uint32 {
@@ -2507,6 +2600,13 @@ func (x *Bucket) GetShort() bool {
 	return false
 }
 
+func (x *Bucket) GetCompress() string {
+	if x != nil {
+		return x.Compress
+	}
+	return ""
+}
+
 // SystemRecord is any other system record: revisioned bytes by name.
 type SystemRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2518,7 +2618,7 @@ type SystemRecord struct {
 
 func (x *SystemRecord) Reset() {
 	*x = SystemRecord{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[26]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2530,7 +2630,7 @@ func (x *SystemRecord) String() string {
 func (*SystemRecord) ProtoMessage() {}
 
 func (x *SystemRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[26]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2543,7 +2643,7 @@ func (x *SystemRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SystemRecord.ProtoReflect.Descriptor instead.
 func (*SystemRecord) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{26}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SystemRecord) GetRevision() uint64 {
@@ -2577,7 +2677,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[27]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +2689,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[27]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +2702,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{27}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Condition) GetIfMatch() string {
@@ -2688,7 +2788,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[28]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2800,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[28]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2813,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{28}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Command) GetFormat() uint32 {
@@ -3101,7 +3201,7 @@ type HoldBlob struct {
 
 func (x *HoldBlob) Reset() {
 	*x = HoldBlob{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3213,7 @@ func (x *HoldBlob) String() string {
 func (*HoldBlob) ProtoMessage() {}
 
 func (x *HoldBlob) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[29]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3226,7 @@ func (x *HoldBlob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldBlob.ProtoReflect.Descriptor instead.
 func (*HoldBlob) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{29}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HoldBlob) GetBlob() []byte {
@@ -3146,7 +3246,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3258,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[30]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3271,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{30}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Batch) GetCommands() []*Command {
@@ -3193,7 +3293,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3205,7 +3305,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[31]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3218,7 +3318,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{31}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PutVersion) GetVersion() *Version {
@@ -3249,7 +3349,7 @@ type DeleteVersion struct {
 
 func (x *DeleteVersion) Reset() {
 	*x = DeleteVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3261,7 +3361,7 @@ func (x *DeleteVersion) String() string {
 func (*DeleteVersion) ProtoMessage() {}
 
 func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[32]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3274,7 +3374,7 @@ func (x *DeleteVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVersion.ProtoReflect.Descriptor instead.
 func (*DeleteVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{32}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeleteVersion) GetVersionId() string {
@@ -3314,7 +3414,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3426,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[33]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3439,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{33}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateUpload) GetUpload() *Upload {
@@ -3359,7 +3459,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3471,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[34]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3484,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{34}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PutPart) GetUpload() []byte {
@@ -3412,7 +3512,7 @@ type CompletedPart struct {
 
 func (x *CompletedPart) Reset() {
 	*x = CompletedPart{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3424,7 +3524,7 @@ func (x *CompletedPart) String() string {
 func (*CompletedPart) ProtoMessage() {}
 
 func (x *CompletedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[35]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3437,7 +3537,7 @@ func (x *CompletedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletedPart.ProtoReflect.Descriptor instead.
 func (*CompletedPart) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompletedPart) GetNumber() uint32 {
@@ -3480,7 +3580,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3492,7 +3592,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[36]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3505,7 +3605,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CompleteUpload) GetUpload() []byte {
@@ -3573,7 +3673,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3585,7 +3685,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[37]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3598,7 +3698,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AbortUpload) GetUpload() []byte {
@@ -3617,7 +3717,7 @@ type OutboxDone struct {
 
 func (x *OutboxDone) Reset() {
 	*x = OutboxDone{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3629,7 +3729,7 @@ func (x *OutboxDone) String() string {
 func (*OutboxDone) ProtoMessage() {}
 
 func (x *OutboxDone) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[38]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3742,7 @@ func (x *OutboxDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxDone.ProtoReflect.Descriptor instead.
 func (*OutboxDone) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OutboxDone) GetRows() [][]byte {
@@ -3661,7 +3761,7 @@ type RaiseFloor struct {
 
 func (x *RaiseFloor) Reset() {
 	*x = RaiseFloor{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3673,7 +3773,7 @@ func (x *RaiseFloor) String() string {
 func (*RaiseFloor) ProtoMessage() {}
 
 func (x *RaiseFloor) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[39]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3686,7 +3786,7 @@ func (x *RaiseFloor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFloor.ProtoReflect.Descriptor instead.
 func (*RaiseFloor) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RaiseFloor) GetFloor() uint64 {
@@ -3709,7 +3809,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3821,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[40]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3834,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FenceBucket) GetFence() *Fence {
@@ -3760,7 +3860,7 @@ type CreateBucket struct {
 
 func (x *CreateBucket) Reset() {
 	*x = CreateBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +3872,7 @@ func (x *CreateBucket) String() string {
 func (*CreateBucket) ProtoMessage() {}
 
 func (x *CreateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[41]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +3885,7 @@ func (x *CreateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucket.ProtoReflect.Descriptor instead.
 func (*CreateBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CreateBucket) GetBucket() *Bucket {
@@ -3807,7 +3907,7 @@ type UpdateBucket struct {
 
 func (x *UpdateBucket) Reset() {
 	*x = UpdateBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3819,7 +3919,7 @@ func (x *UpdateBucket) String() string {
 func (*UpdateBucket) ProtoMessage() {}
 
 func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[42]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3832,7 +3932,7 @@ func (x *UpdateBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucket.ProtoReflect.Descriptor instead.
 func (*UpdateBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateBucket) GetBucket() *Bucket {
@@ -3861,7 +3961,7 @@ type RemoveBucket struct {
 
 func (x *RemoveBucket) Reset() {
 	*x = RemoveBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +3973,7 @@ func (x *RemoveBucket) String() string {
 func (*RemoveBucket) ProtoMessage() {}
 
 func (x *RemoveBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[43]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +3986,7 @@ func (x *RemoveBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBucket.ProtoReflect.Descriptor instead.
 func (*RemoveBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RemoveBucket) GetName() string {
@@ -3923,7 +4023,7 @@ type SettleBucket struct {
 
 func (x *SettleBucket) Reset() {
 	*x = SettleBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3935,7 +4035,7 @@ func (x *SettleBucket) String() string {
 func (*SettleBucket) ProtoMessage() {}
 
 func (x *SettleBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[44]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3948,7 +4048,7 @@ func (x *SettleBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleBucket.ProtoReflect.Descriptor instead.
 func (*SettleBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SettleBucket) GetName() string {
@@ -3984,7 +4084,7 @@ type PutSystem struct {
 
 func (x *PutSystem) Reset() {
 	*x = PutSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3996,7 +4096,7 @@ func (x *PutSystem) String() string {
 func (*PutSystem) ProtoMessage() {}
 
 func (x *PutSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[45]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4009,7 +4109,7 @@ func (x *PutSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSystem.ProtoReflect.Descriptor instead.
 func (*PutSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PutSystem) GetName() string {
@@ -4053,7 +4153,7 @@ type ChangeReplicas struct {
 
 func (x *ChangeReplicas) Reset() {
 	*x = ChangeReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4065,7 +4165,7 @@ func (x *ChangeReplicas) String() string {
 func (*ChangeReplicas) ProtoMessage() {}
 
 func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[46]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4078,7 +4178,7 @@ func (x *ChangeReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeReplicas.ProtoReflect.Descriptor instead.
 func (*ChangeReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ChangeReplicas) GetIfGeneration() uint64 {
@@ -4138,7 +4238,7 @@ type SplitRange struct {
 
 func (x *SplitRange) Reset() {
 	*x = SplitRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4150,7 +4250,7 @@ func (x *SplitRange) String() string {
 func (*SplitRange) ProtoMessage() {}
 
 func (x *SplitRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[47]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4163,7 +4263,7 @@ func (x *SplitRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRange.ProtoReflect.Descriptor instead.
 func (*SplitRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SplitRange) GetIfGeneration() uint64 {
@@ -4199,7 +4299,7 @@ type CorrectUsage struct {
 
 func (x *CorrectUsage) Reset() {
 	*x = CorrectUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4211,7 +4311,7 @@ func (x *CorrectUsage) String() string {
 func (*CorrectUsage) ProtoMessage() {}
 
 func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[48]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4224,7 +4324,7 @@ func (x *CorrectUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectUsage.ProtoReflect.Descriptor instead.
 func (*CorrectUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CorrectUsage) GetIfHalved() uint64 {
@@ -4250,7 +4350,7 @@ type CompareReplicas struct {
 
 func (x *CompareReplicas) Reset() {
 	*x = CompareReplicas{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4362,7 @@ func (x *CompareReplicas) String() string {
 func (*CompareReplicas) ProtoMessage() {}
 
 func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[49]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4375,7 @@ func (x *CompareReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareReplicas.ProtoReflect.Descriptor instead.
 func (*CompareReplicas) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 // Result answers a Command.
@@ -4305,7 +4405,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4317,7 +4417,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[50]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4330,7 +4430,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Result) GetStatus() Status {
@@ -4447,7 +4547,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4459,7 +4559,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[51]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4472,7 +4572,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Query) GetFormat() uint32 {
@@ -4735,7 +4835,7 @@ type FindShards struct {
 
 func (x *FindShards) Reset() {
 	*x = FindShards{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4747,7 +4847,7 @@ func (x *FindShards) String() string {
 func (*FindShards) ProtoMessage() {}
 
 func (x *FindShards) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[52]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4760,7 +4860,7 @@ func (x *FindShards) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindShards.ProtoReflect.Descriptor instead.
 func (*FindShards) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FindShards) GetShards() []*ShardReference {
@@ -4788,7 +4888,7 @@ type ShardReference struct {
 
 func (x *ShardReference) Reset() {
 	*x = ShardReference{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4800,7 +4900,7 @@ func (x *ShardReference) String() string {
 func (*ShardReference) ProtoMessage() {}
 
 func (x *ShardReference) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4813,7 +4913,7 @@ func (x *ShardReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReference.ProtoReflect.Descriptor instead.
 func (*ShardReference) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ShardReference) GetBucket() uint64 {
@@ -4882,7 +4982,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4894,7 +4994,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4907,7 +5007,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -4919,7 +5019,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4931,7 +5031,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4944,7 +5044,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 type GetVersion struct {
@@ -4958,7 +5058,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5070,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5083,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -5016,7 +5116,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5028,7 +5128,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5041,7 +5141,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -5093,7 +5193,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5105,7 +5205,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5118,7 +5218,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -5172,7 +5272,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5184,7 +5284,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5197,7 +5297,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -5218,7 +5318,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5230,7 +5330,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5243,7 +5343,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -5281,7 +5381,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5293,7 +5393,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5306,7 +5406,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -5360,7 +5460,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5372,7 +5472,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5385,7 +5485,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5406,7 +5506,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5418,7 +5518,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5431,7 +5531,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5464,7 +5564,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5476,7 +5576,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5489,7 +5589,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5511,7 +5611,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5523,7 +5623,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5536,7 +5636,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5570,7 +5670,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5582,7 +5682,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5595,7 +5695,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5620,7 +5720,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5632,7 +5732,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5645,7 +5745,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5702,7 +5802,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5714,7 +5814,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5727,7 +5827,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5794,7 +5894,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5806,7 +5906,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5819,7 +5919,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -5985,7 +6085,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5997,7 +6097,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6010,7 +6110,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -6058,7 +6158,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6070,7 +6170,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6083,7 +6183,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -6150,7 +6250,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6162,7 +6262,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6175,7 +6275,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -6266,7 +6366,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6278,7 +6378,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6291,7 +6391,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -6411,7 +6511,7 @@ type ReplicaRemake struct {
 
 func (x *ReplicaRemake) Reset() {
 	*x = ReplicaRemake{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6423,7 +6523,7 @@ func (x *ReplicaRemake) String() string {
 func (*ReplicaRemake) ProtoMessage() {}
 
 func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6436,7 +6536,7 @@ func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRemake.ProtoReflect.Descriptor instead.
 func (*ReplicaRemake) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ReplicaRemake) GetStep() uint32 {
@@ -6471,7 +6571,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6483,7 +6583,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6496,7 +6596,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6524,7 +6624,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6536,7 +6636,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6549,7 +6649,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6579,7 +6679,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6591,7 +6691,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6604,7 +6704,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6652,7 +6752,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6664,7 +6764,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6677,7 +6777,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6761,7 +6861,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6773,7 +6873,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6786,7 +6886,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6871,7 +6971,7 @@ type DiskLife struct {
 
 func (x *DiskLife) Reset() {
 	*x = DiskLife{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6883,7 +6983,7 @@ func (x *DiskLife) String() string {
 func (*DiskLife) ProtoMessage() {}
 
 func (x *DiskLife) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6896,7 +6996,7 @@ func (x *DiskLife) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskLife.ProtoReflect.Descriptor instead.
 func (*DiskLife) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DiskLife) GetDisk() uint64 {
@@ -6931,7 +7031,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6943,7 +7043,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6956,7 +7056,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -6978,7 +7078,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6990,7 +7090,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7003,7 +7103,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -7032,7 +7132,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7044,7 +7144,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7057,7 +7157,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -7093,7 +7193,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7105,7 +7205,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7118,7 +7218,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -7156,7 +7256,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7168,7 +7268,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7181,7 +7281,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -7229,7 +7329,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7241,7 +7341,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7254,7 +7354,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -7281,7 +7381,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7293,7 +7393,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7306,7 +7406,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -7337,7 +7437,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7349,7 +7449,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7362,7 +7462,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -7411,7 +7511,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7423,7 +7523,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7436,7 +7536,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -7470,7 +7570,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7482,7 +7582,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7495,7 +7595,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -7567,14 +7667,21 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x06number\x18\x06 \x01(\rR\x06number\"0\n" +
 	"\x04Home\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\"\xb1\x01\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"\xf3\x01\n" +
 	"\x04Blob\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x04R\x06length\x123\n" +
 	"\aextents\x18\x03 \x03(\v2\x19.contender.meta.v1.ExtentR\aextents\x12+\n" +
 	"\x04home\x18\x04 \x01(\v2\x17.contender.meta.v1.HomeR\x04home\x12\x1f\n" +
 	"\vextent_rows\x18\x05 \x01(\bR\n" +
-	"extentRows\"n\n" +
+	"extentRows\x12@\n" +
+	"\vcompression\x18\x06 \x01(\v2\x1e.contender.meta.v1.CompressionR\vcompression\"t\n" +
+	"\vCompression\x12\x14\n" +
+	"\x05codec\x18\x01 \x01(\rR\x05codec\x12\x1f\n" +
+	"\vblock_bytes\x18\x02 \x01(\rR\n" +
+	"blockBytes\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\x12\x16\n" +
+	"\x06frames\x18\x04 \x03(\rR\x06frames\"n\n" +
 	"\x06Inline\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\x04R\x05range\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x14\n" +
@@ -7584,7 +7691,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x04Pack\x12+\n" +
 	"\x04blob\x18\x01 \x01(\v2\x17.contender.meta.v1.BlobR\x04blob\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x03 \x01(\x04R\x06length\"\xfa\x01\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\"\x9a\x02\n" +
 	"\n" +
 	"ShardOwner\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
@@ -7596,7 +7703,11 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x04blob\x18\x06 \x01(\fR\x04blob\x12\x16\n" +
 	"\x06offset\x18\a \x01(\x04R\x06offset\x12\x16\n" +
 	"\x06upload\x18\b \x01(\fR\x06upload\x12\x12\n" +
-	"\x04part\x18\t \x01(\rR\x04part\"2\n" +
+	"\x04part\x18\t \x01(\rR\x04part\x12\x1e\n" +
+	"\n" +
+	"compressed\x18\n" +
+	" \x01(\bR\n" +
+	"compressed\"2\n" +
 	"\bKeyValue\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"T\n" +
@@ -7747,7 +7858,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05start\x18\x04 \x01(\fR\x05start\x12\x10\n" +
 	"\x03end\x18\x05 \x01(\fR\x03end\x126\n" +
 	"\breplicas\x18\x06 \x03(\v2\x1a.contender.meta.v1.ReplicaR\breplicas\x12!\n" +
-	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\xb0\x02\n" +
+	"\fnext_replica\x18\a \x01(\x04R\vnextReplica\"\xcc\x02\n" +
 	"\x06Bucket\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x12\n" +
@@ -7765,7 +7876,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\apending\x18\n" +
 	" \x01(\bR\apending\x12\x16\n" +
 	"\x06policy\x18\v \x01(\tR\x06policy\x12\x14\n" +
-	"\x05short\x18\f \x01(\bR\x05short\"@\n" +
+	"\x05short\x18\f \x01(\bR\x05short\x12\x1a\n" +
+	"\bcompress\x18\r \x01(\tR\bcompress\"@\n" +
 	"\fSystemRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xb6\x01\n" +
@@ -8206,7 +8318,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Verdict)(0),            // 1: contender.meta.v1.Verdict
@@ -8215,208 +8327,210 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*Extent)(nil),          // 4: contender.meta.v1.Extent
 	(*Home)(nil),            // 5: contender.meta.v1.Home
 	(*Blob)(nil),            // 6: contender.meta.v1.Blob
-	(*Inline)(nil),          // 7: contender.meta.v1.Inline
-	(*Pack)(nil),            // 8: contender.meta.v1.Pack
-	(*ShardOwner)(nil),      // 9: contender.meta.v1.ShardOwner
-	(*KeyValue)(nil),        // 10: contender.meta.v1.KeyValue
-	(*Checksum)(nil),        // 11: contender.meta.v1.Checksum
-	(*Attributes)(nil),      // 12: contender.meta.v1.Attributes
-	(*Part)(nil),            // 13: contender.meta.v1.Part
-	(*Version)(nil),         // 14: contender.meta.v1.Version
-	(*Current)(nil),         // 15: contender.meta.v1.Current
-	(*NullPointer)(nil),     // 16: contender.meta.v1.NullPointer
-	(*Upload)(nil),          // 17: contender.meta.v1.Upload
-	(*Dedupe)(nil),          // 18: contender.meta.v1.Dedupe
-	(*HomeRow)(nil),         // 19: contender.meta.v1.HomeRow
-	(*OutboxRow)(nil),       // 20: contender.meta.v1.OutboxRow
-	(*DeleteBlobs)(nil),     // 21: contender.meta.v1.DeleteBlobs
-	(*Fence)(nil),           // 22: contender.meta.v1.Fence
-	(*CodedBytes)(nil),      // 23: contender.meta.v1.CodedBytes
-	(*Usage)(nil),           // 24: contender.meta.v1.Usage
-	(*RangeState)(nil),      // 25: contender.meta.v1.RangeState
-	(*Replica)(nil),         // 26: contender.meta.v1.Replica
-	(*RangeDescriptor)(nil), // 27: contender.meta.v1.RangeDescriptor
-	(*Bucket)(nil),          // 28: contender.meta.v1.Bucket
-	(*SystemRecord)(nil),    // 29: contender.meta.v1.SystemRecord
-	(*Condition)(nil),       // 30: contender.meta.v1.Condition
-	(*Command)(nil),         // 31: contender.meta.v1.Command
-	(*HoldBlob)(nil),        // 32: contender.meta.v1.HoldBlob
-	(*Batch)(nil),           // 33: contender.meta.v1.Batch
-	(*PutVersion)(nil),      // 34: contender.meta.v1.PutVersion
-	(*DeleteVersion)(nil),   // 35: contender.meta.v1.DeleteVersion
-	(*CreateUpload)(nil),    // 36: contender.meta.v1.CreateUpload
-	(*PutPart)(nil),         // 37: contender.meta.v1.PutPart
-	(*CompletedPart)(nil),   // 38: contender.meta.v1.CompletedPart
-	(*CompleteUpload)(nil),  // 39: contender.meta.v1.CompleteUpload
-	(*AbortUpload)(nil),     // 40: contender.meta.v1.AbortUpload
-	(*OutboxDone)(nil),      // 41: contender.meta.v1.OutboxDone
-	(*RaiseFloor)(nil),      // 42: contender.meta.v1.RaiseFloor
-	(*FenceBucket)(nil),     // 43: contender.meta.v1.FenceBucket
-	(*CreateBucket)(nil),    // 44: contender.meta.v1.CreateBucket
-	(*UpdateBucket)(nil),    // 45: contender.meta.v1.UpdateBucket
-	(*RemoveBucket)(nil),    // 46: contender.meta.v1.RemoveBucket
-	(*SettleBucket)(nil),    // 47: contender.meta.v1.SettleBucket
-	(*PutSystem)(nil),       // 48: contender.meta.v1.PutSystem
-	(*ChangeReplicas)(nil),  // 49: contender.meta.v1.ChangeReplicas
-	(*SplitRange)(nil),      // 50: contender.meta.v1.SplitRange
-	(*CorrectUsage)(nil),    // 51: contender.meta.v1.CorrectUsage
-	(*CompareReplicas)(nil), // 52: contender.meta.v1.CompareReplicas
-	(*Result)(nil),          // 53: contender.meta.v1.Result
-	(*Query)(nil),           // 54: contender.meta.v1.Query
-	(*FindShards)(nil),      // 55: contender.meta.v1.FindShards
-	(*ShardReference)(nil),  // 56: contender.meta.v1.ShardReference
-	(*FindSplit)(nil),       // 57: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 58: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 59: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 60: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 61: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 62: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 63: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 64: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 65: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 66: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 67: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 68: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 69: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 70: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 71: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 72: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 73: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 74: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 75: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 76: contender.meta.v1.ReplicaMessage
-	(*ReplicaRemake)(nil),   // 77: contender.meta.v1.ReplicaRemake
-	(*ReplicaSum)(nil),      // 78: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 79: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 80: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 81: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 82: contender.meta.v1.Hello
-	(*DiskLife)(nil),        // 83: contender.meta.v1.DiskLife
-	(*Beat)(nil),            // 84: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 85: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 86: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 87: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 88: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 89: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 90: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 91: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 92: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 93: contender.meta.v1.Failure
+	(*Compression)(nil),     // 7: contender.meta.v1.Compression
+	(*Inline)(nil),          // 8: contender.meta.v1.Inline
+	(*Pack)(nil),            // 9: contender.meta.v1.Pack
+	(*ShardOwner)(nil),      // 10: contender.meta.v1.ShardOwner
+	(*KeyValue)(nil),        // 11: contender.meta.v1.KeyValue
+	(*Checksum)(nil),        // 12: contender.meta.v1.Checksum
+	(*Attributes)(nil),      // 13: contender.meta.v1.Attributes
+	(*Part)(nil),            // 14: contender.meta.v1.Part
+	(*Version)(nil),         // 15: contender.meta.v1.Version
+	(*Current)(nil),         // 16: contender.meta.v1.Current
+	(*NullPointer)(nil),     // 17: contender.meta.v1.NullPointer
+	(*Upload)(nil),          // 18: contender.meta.v1.Upload
+	(*Dedupe)(nil),          // 19: contender.meta.v1.Dedupe
+	(*HomeRow)(nil),         // 20: contender.meta.v1.HomeRow
+	(*OutboxRow)(nil),       // 21: contender.meta.v1.OutboxRow
+	(*DeleteBlobs)(nil),     // 22: contender.meta.v1.DeleteBlobs
+	(*Fence)(nil),           // 23: contender.meta.v1.Fence
+	(*CodedBytes)(nil),      // 24: contender.meta.v1.CodedBytes
+	(*Usage)(nil),           // 25: contender.meta.v1.Usage
+	(*RangeState)(nil),      // 26: contender.meta.v1.RangeState
+	(*Replica)(nil),         // 27: contender.meta.v1.Replica
+	(*RangeDescriptor)(nil), // 28: contender.meta.v1.RangeDescriptor
+	(*Bucket)(nil),          // 29: contender.meta.v1.Bucket
+	(*SystemRecord)(nil),    // 30: contender.meta.v1.SystemRecord
+	(*Condition)(nil),       // 31: contender.meta.v1.Condition
+	(*Command)(nil),         // 32: contender.meta.v1.Command
+	(*HoldBlob)(nil),        // 33: contender.meta.v1.HoldBlob
+	(*Batch)(nil),           // 34: contender.meta.v1.Batch
+	(*PutVersion)(nil),      // 35: contender.meta.v1.PutVersion
+	(*DeleteVersion)(nil),   // 36: contender.meta.v1.DeleteVersion
+	(*CreateUpload)(nil),    // 37: contender.meta.v1.CreateUpload
+	(*PutPart)(nil),         // 38: contender.meta.v1.PutPart
+	(*CompletedPart)(nil),   // 39: contender.meta.v1.CompletedPart
+	(*CompleteUpload)(nil),  // 40: contender.meta.v1.CompleteUpload
+	(*AbortUpload)(nil),     // 41: contender.meta.v1.AbortUpload
+	(*OutboxDone)(nil),      // 42: contender.meta.v1.OutboxDone
+	(*RaiseFloor)(nil),      // 43: contender.meta.v1.RaiseFloor
+	(*FenceBucket)(nil),     // 44: contender.meta.v1.FenceBucket
+	(*CreateBucket)(nil),    // 45: contender.meta.v1.CreateBucket
+	(*UpdateBucket)(nil),    // 46: contender.meta.v1.UpdateBucket
+	(*RemoveBucket)(nil),    // 47: contender.meta.v1.RemoveBucket
+	(*SettleBucket)(nil),    // 48: contender.meta.v1.SettleBucket
+	(*PutSystem)(nil),       // 49: contender.meta.v1.PutSystem
+	(*ChangeReplicas)(nil),  // 50: contender.meta.v1.ChangeReplicas
+	(*SplitRange)(nil),      // 51: contender.meta.v1.SplitRange
+	(*CorrectUsage)(nil),    // 52: contender.meta.v1.CorrectUsage
+	(*CompareReplicas)(nil), // 53: contender.meta.v1.CompareReplicas
+	(*Result)(nil),          // 54: contender.meta.v1.Result
+	(*Query)(nil),           // 55: contender.meta.v1.Query
+	(*FindShards)(nil),      // 56: contender.meta.v1.FindShards
+	(*ShardReference)(nil),  // 57: contender.meta.v1.ShardReference
+	(*FindSplit)(nil),       // 58: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 59: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 60: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 61: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 62: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 63: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 64: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 65: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 66: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 67: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 68: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 69: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 70: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 71: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 72: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 73: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 74: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 75: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 76: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 77: contender.meta.v1.ReplicaMessage
+	(*ReplicaRemake)(nil),   // 78: contender.meta.v1.ReplicaRemake
+	(*ReplicaSum)(nil),      // 79: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 80: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 81: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 82: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 83: contender.meta.v1.Hello
+	(*DiskLife)(nil),        // 84: contender.meta.v1.DiskLife
+	(*Beat)(nil),            // 85: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 86: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 87: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 88: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 89: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 90: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 91: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 92: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 93: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 94: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	3,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
 	4,   // 1: contender.meta.v1.Blob.extents:type_name -> contender.meta.v1.Extent
 	5,   // 2: contender.meta.v1.Blob.home:type_name -> contender.meta.v1.Home
-	6,   // 3: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
-	4,   // 4: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
-	10,  // 5: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
-	10,  // 6: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
-	11,  // 7: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
-	6,   // 8: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
-	11,  // 9: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
-	12,  // 10: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
-	7,   // 11: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
-	6,   // 12: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
-	8,   // 13: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
-	13,  // 14: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
-	12,  // 15: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
-	53,  // 16: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
-	21,  // 17: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
-	6,   // 18: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
-	23,  // 19: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
-	26,  // 20: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
-	34,  // 21: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
-	35,  // 22: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
-	36,  // 23: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
-	37,  // 24: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
-	39,  // 25: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
-	40,  // 26: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
-	41,  // 27: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
-	42,  // 28: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
-	43,  // 29: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
-	44,  // 30: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
-	45,  // 31: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
-	46,  // 32: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
-	48,  // 33: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
-	33,  // 34: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
-	49,  // 35: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
-	50,  // 36: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
-	51,  // 37: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
-	47,  // 38: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
-	52,  // 39: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
-	32,  // 40: contender.meta.v1.Command.hold_blob:type_name -> contender.meta.v1.HoldBlob
-	31,  // 41: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
-	14,  // 42: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
-	30,  // 43: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
-	30,  // 44: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
-	17,  // 45: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
-	13,  // 46: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
-	11,  // 47: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
-	38,  // 48: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
-	30,  // 49: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
-	11,  // 50: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
-	22,  // 51: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
-	28,  // 52: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	28,  // 53: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
-	24,  // 54: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
-	0,   // 55: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
-	14,  // 56: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
-	13,  // 57: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
-	28,  // 58: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
-	53,  // 59: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
-	27,  // 60: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
-	27,  // 61: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	59,  // 62: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	60,  // 63: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	61,  // 64: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	62,  // 65: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	63,  // 66: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	64,  // 67: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	65,  // 68: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	66,  // 69: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	67,  // 70: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	68,  // 71: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	69,  // 72: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	58,  // 73: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	57,  // 74: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	55,  // 75: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
-	56,  // 76: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
-	15,  // 77: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	14,  // 78: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	17,  // 79: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	20,  // 80: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,   // 81: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	14,  // 82: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	70,  // 83: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	17,  // 84: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	13,  // 85: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	28,  // 86: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	28,  // 87: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	29,  // 88: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	71,  // 89: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	24,  // 90: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	73,  // 91: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	1,   // 92: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
-	27,  // 93: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	74,  // 94: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	31,  // 95: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	80,  // 96: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	81,  // 97: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	78,  // 98: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	77,  // 99: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
-	79,  // 100: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	79,  // 101: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	83,  // 102: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
-	83,  // 103: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
-	31,  // 104: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	54,  // 105: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	89,  // 106: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	2,   // 107: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	108, // [108:108] is the sub-list for method output_type
-	108, // [108:108] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	7,   // 3: contender.meta.v1.Blob.compression:type_name -> contender.meta.v1.Compression
+	6,   // 4: contender.meta.v1.Pack.blob:type_name -> contender.meta.v1.Blob
+	4,   // 5: contender.meta.v1.ShardOwner.extent:type_name -> contender.meta.v1.Extent
+	11,  // 6: contender.meta.v1.Attributes.user:type_name -> contender.meta.v1.KeyValue
+	11,  // 7: contender.meta.v1.Attributes.tags:type_name -> contender.meta.v1.KeyValue
+	12,  // 8: contender.meta.v1.Part.checksums:type_name -> contender.meta.v1.Checksum
+	6,   // 9: contender.meta.v1.Part.blob:type_name -> contender.meta.v1.Blob
+	12,  // 10: contender.meta.v1.Version.checksums:type_name -> contender.meta.v1.Checksum
+	13,  // 11: contender.meta.v1.Version.attributes:type_name -> contender.meta.v1.Attributes
+	8,   // 12: contender.meta.v1.Version.inline:type_name -> contender.meta.v1.Inline
+	6,   // 13: contender.meta.v1.Version.blob:type_name -> contender.meta.v1.Blob
+	9,   // 14: contender.meta.v1.Version.pack:type_name -> contender.meta.v1.Pack
+	14,  // 15: contender.meta.v1.Version.parts:type_name -> contender.meta.v1.Part
+	13,  // 16: contender.meta.v1.Upload.attributes:type_name -> contender.meta.v1.Attributes
+	54,  // 17: contender.meta.v1.Dedupe.result:type_name -> contender.meta.v1.Result
+	22,  // 18: contender.meta.v1.OutboxRow.delete_blobs:type_name -> contender.meta.v1.DeleteBlobs
+	6,   // 19: contender.meta.v1.DeleteBlobs.blobs:type_name -> contender.meta.v1.Blob
+	24,  // 20: contender.meta.v1.Usage.coded:type_name -> contender.meta.v1.CodedBytes
+	27,  // 21: contender.meta.v1.RangeDescriptor.replicas:type_name -> contender.meta.v1.Replica
+	35,  // 22: contender.meta.v1.Command.put:type_name -> contender.meta.v1.PutVersion
+	36,  // 23: contender.meta.v1.Command.delete:type_name -> contender.meta.v1.DeleteVersion
+	37,  // 24: contender.meta.v1.Command.create_upload:type_name -> contender.meta.v1.CreateUpload
+	38,  // 25: contender.meta.v1.Command.put_part:type_name -> contender.meta.v1.PutPart
+	40,  // 26: contender.meta.v1.Command.complete:type_name -> contender.meta.v1.CompleteUpload
+	41,  // 27: contender.meta.v1.Command.abort:type_name -> contender.meta.v1.AbortUpload
+	42,  // 28: contender.meta.v1.Command.outbox_done:type_name -> contender.meta.v1.OutboxDone
+	43,  // 29: contender.meta.v1.Command.raise_floor:type_name -> contender.meta.v1.RaiseFloor
+	44,  // 30: contender.meta.v1.Command.fence:type_name -> contender.meta.v1.FenceBucket
+	45,  // 31: contender.meta.v1.Command.create_bucket:type_name -> contender.meta.v1.CreateBucket
+	46,  // 32: contender.meta.v1.Command.update_bucket:type_name -> contender.meta.v1.UpdateBucket
+	47,  // 33: contender.meta.v1.Command.remove_bucket:type_name -> contender.meta.v1.RemoveBucket
+	49,  // 34: contender.meta.v1.Command.put_system:type_name -> contender.meta.v1.PutSystem
+	34,  // 35: contender.meta.v1.Command.batch:type_name -> contender.meta.v1.Batch
+	50,  // 36: contender.meta.v1.Command.change_replicas:type_name -> contender.meta.v1.ChangeReplicas
+	51,  // 37: contender.meta.v1.Command.split:type_name -> contender.meta.v1.SplitRange
+	52,  // 38: contender.meta.v1.Command.correct_usage:type_name -> contender.meta.v1.CorrectUsage
+	48,  // 39: contender.meta.v1.Command.settle_bucket:type_name -> contender.meta.v1.SettleBucket
+	53,  // 40: contender.meta.v1.Command.compare:type_name -> contender.meta.v1.CompareReplicas
+	33,  // 41: contender.meta.v1.Command.hold_blob:type_name -> contender.meta.v1.HoldBlob
+	32,  // 42: contender.meta.v1.Batch.commands:type_name -> contender.meta.v1.Command
+	15,  // 43: contender.meta.v1.PutVersion.version:type_name -> contender.meta.v1.Version
+	31,  // 44: contender.meta.v1.PutVersion.condition:type_name -> contender.meta.v1.Condition
+	31,  // 45: contender.meta.v1.DeleteVersion.condition:type_name -> contender.meta.v1.Condition
+	18,  // 46: contender.meta.v1.CreateUpload.upload:type_name -> contender.meta.v1.Upload
+	14,  // 47: contender.meta.v1.PutPart.part:type_name -> contender.meta.v1.Part
+	12,  // 48: contender.meta.v1.CompletedPart.checksums:type_name -> contender.meta.v1.Checksum
+	39,  // 49: contender.meta.v1.CompleteUpload.parts:type_name -> contender.meta.v1.CompletedPart
+	31,  // 50: contender.meta.v1.CompleteUpload.condition:type_name -> contender.meta.v1.Condition
+	12,  // 51: contender.meta.v1.CompleteUpload.checksum:type_name -> contender.meta.v1.Checksum
+	23,  // 52: contender.meta.v1.FenceBucket.fence:type_name -> contender.meta.v1.Fence
+	29,  // 53: contender.meta.v1.CreateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	29,  // 54: contender.meta.v1.UpdateBucket.bucket:type_name -> contender.meta.v1.Bucket
+	25,  // 55: contender.meta.v1.CorrectUsage.by:type_name -> contender.meta.v1.Usage
+	0,   // 56: contender.meta.v1.Result.status:type_name -> contender.meta.v1.Status
+	15,  // 57: contender.meta.v1.Result.version:type_name -> contender.meta.v1.Version
+	14,  // 58: contender.meta.v1.Result.part:type_name -> contender.meta.v1.Part
+	29,  // 59: contender.meta.v1.Result.bucket:type_name -> contender.meta.v1.Bucket
+	54,  // 60: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
+	28,  // 61: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
+	28,  // 62: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
+	60,  // 63: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	61,  // 64: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	62,  // 65: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	63,  // 66: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	64,  // 67: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	65,  // 68: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	66,  // 69: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	67,  // 70: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	68,  // 71: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	69,  // 72: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	70,  // 73: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	59,  // 74: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	58,  // 75: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	56,  // 76: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
+	57,  // 77: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
+	16,  // 78: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	15,  // 79: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	18,  // 80: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	21,  // 81: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 82: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	15,  // 83: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	71,  // 84: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	18,  // 85: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	14,  // 86: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	29,  // 87: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	29,  // 88: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	30,  // 89: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	72,  // 90: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	25,  // 91: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	74,  // 92: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	1,   // 93: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
+	28,  // 94: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	75,  // 95: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	32,  // 96: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	81,  // 97: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	82,  // 98: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	79,  // 99: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	78,  // 100: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
+	80,  // 101: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	80,  // 102: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	84,  // 103: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
+	84,  // 104: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
+	32,  // 105: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	55,  // 106: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	90,  // 107: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	2,   // 108: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	109, // [109:109] is the sub-list for method output_type
+	109, // [109:109] is the sub-list for method input_type
+	109, // [109:109] is the sub-list for extension type_name
+	109, // [109:109] is the sub-list for extension extendee
+	0,   // [0:109] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -8424,15 +8538,15 @@ func file_metashards_metapb_meta_proto_init() {
 	if File_metashards_metapb_meta_proto != nil {
 		return
 	}
-	file_metashards_metapb_meta_proto_msgTypes[11].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[12].OneofWrappers = []any{
 		(*Version_Inline)(nil),
 		(*Version_Blob)(nil),
 		(*Version_Pack)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[17].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[18].OneofWrappers = []any{
 		(*OutboxRow_DeleteBlobs)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[28].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[29].OneofWrappers = []any{
 		(*Command_Put)(nil),
 		(*Command_Delete)(nil),
 		(*Command_CreateUpload)(nil),
@@ -8454,7 +8568,7 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Command_Compare)(nil),
 		(*Command_HoldBlob)(nil),
 	}
-	file_metashards_metapb_meta_proto_msgTypes[51].OneofWrappers = []any{
+	file_metashards_metapb_meta_proto_msgTypes[52].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_ListKeys)(nil),
 		(*Query_ListVersions)(nil),
@@ -8476,7 +8590,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   91,
+			NumMessages:   92,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

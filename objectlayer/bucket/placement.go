@@ -5,6 +5,7 @@ import (
 
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/placement"
 	"github.com/contender/contender/objectlayer/record"
 )
@@ -12,21 +13,24 @@ import (
 // SetPlacement implements objectlayer.Buckets.
 func (s *Store) SetPlacement(ctx context.Context, name string, p objectlayer.Placement) error {
 	const op = "set placement"
-	if err := s.judge(op, name, p.Policy); err != nil {
+	if err := s.judge(op, name, p); err != nil {
 		return err
 	}
 	return s.alter(ctx, op, name, func(b *metapb.Bucket) bool {
-		changed := b.Policy != p.Policy || b.Short != p.Short
-		b.Policy, b.Short = p.Policy, p.Short
+		changed := b.Policy != p.Policy || b.Short != p.Short || b.Compress != p.Compress
+		b.Policy, b.Short, b.Compress = p.Policy, p.Short, p.Compress
 		return changed
 	})
 }
 
-// judge refuses a policy that makes no sense, or that cannot be kept.
-func (s *Store) judge(op, name, policy string) error {
-	_, err := placement.ParsePolicy(policy)
+// judge refuses a placement that makes no sense, or that cannot be kept.
+func (s *Store) judge(op, name string, p objectlayer.Placement) error {
+	_, err := placement.ParsePolicy(p.Policy)
 	if err == nil {
-		err = s.policies(policy)
+		err = s.policies(p.Policy)
+	}
+	if err == nil {
+		err = compress.Check(p.Compress)
 	}
 	if err != nil {
 		return record.Fail(op, objectlayer.KindInvalidArgument, name, "", err.Error())

@@ -33,13 +33,13 @@ func New(r *Resolver, policies func(policy string) error) *Store {
 // Create makes a bucket; KindBucketExists, with the bucket as it is, if the name is taken.
 func (s *Store) Create(ctx context.Context, b objectlayer.Bucket) (objectlayer.Bucket, error) {
 	const op = "create bucket"
-	if err := s.judge(op, b.Name, b.Policy); err != nil {
+	if err := s.judge(op, b.Name, b.Placement); err != nil {
 		return objectlayer.Bucket{}, err
 	}
 	for range roundsMax {
 		res, err := s.r.system(ctx, op, b.Name, &metapb.Command{Op: &metapb.Command_CreateBucket{
 			CreateBucket: &metapb.CreateBucket{Bucket: &metapb.Bucket{
-				Format: record.Format, Name: b.Name, Owner: b.Owner, Region: b.Region, Policy: b.Policy, Short: b.Short,
+				Format: record.Format, Name: b.Name, Owner: b.Owner, Region: b.Region, Policy: b.Policy, Short: b.Short, Compress: b.Compress,
 			}},
 		}})
 		if err != nil {

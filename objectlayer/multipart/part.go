@@ -83,7 +83,7 @@ func (w *partWrite) run(ctx context.Context) (objectlayer.Part, error) {
 	if err != nil {
 		return objectlayer.Part{}, err
 	}
-	blob, err := w.s.o.Bytes.Write(ctx, stripe.Request{
+	blob, err := w.s.o.Bytes.WriteAs(ctx, w.bucket.Compress, stripe.Request{
 		Blob: id, Policy: bucket.Policy(w.bucket, w.s.o.Policy()), Short: w.bucket.Short, Size: w.r.Size,
 		Owner: &metapb.ShardOwner{
 			Format: record.Format, Bucket: w.bucket.Id, BucketName: w.r.Bucket, Key: []byte(w.r.Key),

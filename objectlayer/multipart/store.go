@@ -11,10 +11,10 @@ import (
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/hashing"
 	"github.com/contender/contender/objectlayer/placement"
 	"github.com/contender/contender/objectlayer/record"
-	"github.com/contender/contender/objectlayer/stripe"
 )
 
 // dropTimeout bounds how long a request that failed cares for the bytes that it has written. What it does not manage
@@ -24,7 +24,7 @@ const dropTimeout = 5 * time.Second
 // Options are what a Store is made from. All but Policy and Log must be set.
 type Options struct {
 	Buckets *bucket.Resolver
-	Bytes   *stripe.Store
+	Bytes   *compress.Store
 	Objects objectlayer.Objects     // where copies of parts are read from
 	Policy  func() placement.Policy // how new bytes are kept; nil: the automatic policy
 	// PartBytesMin is the least size of a part that is not the last; 0: objectlayer.PartBytesMin.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/object"
 	"github.com/contender/contender/objectlayer/stripe"
 )
@@ -22,7 +23,11 @@ func TestLargePutInBoundedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects := object.New(object.Options{Buckets: l.Resolver, Bytes: bytes})
+	packed, err := compress.New(bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := object.New(object.Options{Buckets: l.Resolver, Bytes: packed})
 	store := func(n int64) {
 		t.Helper()
 		v, err := objects.Put(t.Context(), objectlayer.PutRequest{Bucket: bucketName, Key: "k", Size: -1}, io.LimitReader(zeros{}, n))

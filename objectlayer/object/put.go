@@ -72,7 +72,7 @@ func (w *write) large(ctx context.Context, head []byte) (objectlayer.Version, er
 	if err != nil {
 		return objectlayer.Version{}, err
 	}
-	blob, err := w.s.o.Bytes.Write(ctx, stripe.Request{
+	blob, err := w.s.o.Bytes.WriteAs(ctx, w.bucket.Compress, stripe.Request{
 		Blob: id, Policy: bucket.Policy(w.bucket, w.s.o.Policy()), Short: w.bucket.Short, Size: w.r.Size,
 		Owner: &metapb.ShardOwner{
 			Format: record.Format, Bucket: w.bucket.Id, BucketName: w.r.Bucket, Key: []byte(w.r.Key),

@@ -36,8 +36,8 @@ func TestEveryRequestTwice(t *testing.T) {
 	l := newLayer(t)
 	r := bucket.NewResolver(twice{l.Meta}, time.Now, rand.NewChaCha8([32]byte{7}))
 	l.Buckets = bucket.New(r, nil)
-	l.Objects = object.New(object.Options{Buckets: r, Bytes: l.Bytes})
-	l.Uploads = multipart.New(multipart.Options{Buckets: r, Bytes: l.Bytes, Objects: l.Objects, PartBytesMin: 1})
+	l.Objects = object.New(object.Options{Buckets: r, Bytes: l.Packed})
+	l.Uploads = multipart.New(multipart.Options{Buckets: r, Bytes: l.Packed, Objects: l.Objects, PartBytesMin: 1})
 	if _, err := l.Buckets.Create(t.Context(), objectlayer.Bucket{Name: "second"}); err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/placement"
 	"github.com/contender/contender/objectlayer/record"
-	"github.com/contender/contender/objectlayer/stripe"
 )
 
 // InlineBytesDefault is the most bytes of an object that rides in its command.
@@ -28,7 +28,7 @@ const dropTimeout = 5 * time.Second
 // Options are what a Store is made from. Buckets and Bytes must be set.
 type Options struct {
 	Buckets *bucket.Resolver
-	Bytes   *stripe.Store
+	Bytes   *compress.Store
 	Policy  func() placement.Policy // how new bytes are kept; nil: the automatic policy
 	// InlineBytes is the most bytes of an object that rides in its command; 0: InlineBytesDefault.
 	InlineBytes int

@@ -11,6 +11,7 @@ import (
 	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/bucket"
+	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/listing"
 	"github.com/contender/contender/objectlayer/multipart"
 	"github.com/contender/contender/objectlayer/object"
@@ -42,6 +43,7 @@ type Layer struct {
 	Resolver *bucket.Resolver
 	Meta     *Store
 	Bytes    *stripe.Store
+	Packed   *compress.Store // the same, as the layer uses it
 	Topology *Topology
 	Disks    []*disktest.Memory // ids from 1
 
@@ -77,6 +79,9 @@ func New(t testing.TB, o Options) *Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if l.Packed, err = compress.New(l.Bytes); err != nil {
+		t.Fatal(err)
+	}
 	l.o = o
 	l.rooms(o.Random)
 	return l
@@ -87,9 +92,9 @@ func (l *Layer) rooms(random io.Reader) {
 	l.Resolver = bucket.NewResolver(l.Meta, l.o.Clock, random)
 	l.Buckets = bucket.New(l.Resolver, nil)
 	l.Listings = listing.New(l.Resolver)
-	l.Objects = object.New(object.Options{Buckets: l.Resolver, Bytes: l.Bytes, InlineBytes: l.o.InlineBytes})
+	l.Objects = object.New(object.Options{Buckets: l.Resolver, Bytes: l.Packed, InlineBytes: l.o.InlineBytes})
 	l.Uploads = multipart.New(multipart.Options{
-		Buckets: l.Resolver, Bytes: l.Bytes, Objects: l.Objects, PartBytesMin: l.o.PartBytesMin,
+		Buckets: l.Resolver, Bytes: l.Packed, Objects: l.Objects, PartBytesMin: l.o.PartBytesMin,
 	})
 }
 

@@ -206,7 +206,7 @@ func PutCondition(c objectlayer.WriteConditions) *metapb.Condition {
 func Bucket(b *metapb.Bucket) objectlayer.Bucket {
 	return objectlayer.Bucket{
 		Name: b.Name, ID: b.Id, Created: Time(b.Created), Owner: b.Owner, Region: b.Region,
-		Placement: objectlayer.Placement{Policy: b.Policy, Short: b.Short},
+		Placement: objectlayer.Placement{Policy: b.Policy, Short: b.Short, Compress: b.Compress},
 	}
 }
 
