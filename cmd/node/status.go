@@ -87,14 +87,18 @@ func (n *Node) whole(g *clustermap.Group) bool {
 func (n *Node) wholeUsage(ctx context.Context) (*metapb.Usage, error) {
 	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
 	defer cancel()
-	sum := map[[3]uint32]uint64{}
+	type coding struct {
+		k, m, layout uint32
+		copies       bool
+	}
+	sum := map[coding]uint64{}
 	for at := []byte(nil); ; {
 		a, err := n.askRange(ctx, &metapb.RangeDescriptor{Start: at}, &metapb.Query{Op: &metapb.Query_GetUsage{GetUsage: &metapb.GetUsage{All: true}}})
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range a.Usage.GetCoded() {
-			sum[[3]uint32{c.K, c.M, c.Layout}] += c.Bytes
+			sum[coding{c.K, c.M, c.Layout, c.Copies}] += c.Bytes
 		}
 		if at = a.GetRange().GetRange().GetEnd(); len(at) == 0 {
 			break
@@ -103,7 +107,7 @@ func (n *Node) wholeUsage(ctx context.Context) (*metapb.Usage, error) {
 	u := new(metapb.Usage)
 	for c, bytes := range sum {
 		if int64(bytes) > 0 {
-			u.Coded = append(u.Coded, &metapb.CodedBytes{K: c[0], M: c[1], Layout: c[2], Bytes: bytes})
+			u.Coded = append(u.Coded, &metapb.CodedBytes{K: c.k, M: c.m, Layout: c.layout, Copies: c.copies, Bytes: bytes})
 		}
 	}
 	return u, nil

@@ -17,7 +17,7 @@ func addCoded(list []*metapb.CodedBytes, c *metapb.CodedBytes) []*metapb.CodedBy
 	}
 	i, ok := findCoded(list, c)
 	if !ok {
-		return slices.Insert(list, i, &metapb.CodedBytes{K: c.K, M: c.M, Layout: c.Layout, Bytes: c.Bytes})
+		return slices.Insert(list, i, &metapb.CodedBytes{K: c.K, M: c.M, Layout: c.Layout, Copies: c.Copies, Bytes: c.Bytes})
 	}
 	if list[i].Bytes += c.Bytes; list[i].Bytes == 0 {
 		list = slices.Delete(list, i, i+1)
@@ -33,8 +33,15 @@ func holdsCoded(list []*metapb.CodedBytes, c *metapb.CodedBytes) bool {
 
 func findCoded(list []*metapb.CodedBytes, c *metapb.CodedBytes) (int, bool) {
 	return slices.BinarySearchFunc(list, c, func(a, b *metapb.CodedBytes) int {
-		return cmp.Or(cmp.Compare(a.K, b.K), cmp.Compare(a.M, b.M), cmp.Compare(a.Layout, b.Layout))
+		return cmp.Or(cmp.Compare(a.K, b.K), cmp.Compare(a.M, b.M), cmp.Compare(a.Layout, b.Layout), cmp.Compare(rank(a.Copies), rank(b.Copies)))
 	})
+}
+
+func rank(copies bool) int {
+	if copies {
+		return 1
+	}
+	return 0
 }
 
 // countBlob counts the extents of a blob that a row names, or names no more.
@@ -56,7 +63,7 @@ func (u *bucketRows) countBlob(b *metapb.Blob, gone bool) {
 // codedBytes returns what an extent counts for.
 func codedBytes(e *metapb.Extent) *metapb.CodedBytes {
 	return &metapb.CodedBytes{
-		K: e.GetCoding().GetK(), M: e.GetCoding().GetM(),
+		K: e.GetCoding().GetK(), M: e.GetCoding().GetM(), Copies: e.GetCoding().GetCopies(),
 		Layout: uint32(disk.GroupID(e.GetGroup()).Layout()), Bytes: e.GetLength(),
 	}
 }
@@ -88,7 +95,7 @@ func negative(u *metapb.Usage) *metapb.Usage {
 		KeptBytes: -u.KeptBytes,
 	}
 	for _, c := range u.Coded {
-		n.Coded = append(n.Coded, &metapb.CodedBytes{K: c.K, M: c.M, Layout: c.Layout, Bytes: -c.Bytes})
+		n.Coded = append(n.Coded, &metapb.CodedBytes{K: c.K, M: c.M, Layout: c.Layout, Copies: c.Copies, Bytes: -c.Bytes})
 	}
 	return n
 }

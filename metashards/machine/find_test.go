@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/contender/contender/disk"
 	"github.com/contender/contender/metashards/machine"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -133,13 +134,13 @@ func TestHoldBlob(t *testing.T) {
 	r.do(ok, held)
 	r.do(ok, other) // replaces it
 	r.do(ok, r.put("k", 300))
-	due := func() map[string]uint64 {
+	due := func() map[disk.BlobID]uint64 {
 		t.Helper()
 		list := r.query("k")
 		list.Op = &metapb.Query_ListOutbox{ListOutbox: &metapb.ListOutbox{Due: 1 << 62, Limit: 100}}
-		times := map[string]uint64{}
+		times := map[disk.BlobID]uint64{}
 		for _, o := range r.ask(ok, list).Outbox {
-			times[string(o.Value.GetDeleteBlobs().Blobs[0].Id)] = o.Value.NotBefore
+			times[disk.BlobID(o.Value.GetDeleteBlobs().Blobs[0].Id)] = o.Value.NotBefore
 		}
 		return times
 	}
@@ -150,14 +151,14 @@ func TestHoldBlob(t *testing.T) {
 		c.Op = &metapb.Command_HoldBlob{HoldBlob: &metapb.HoldBlob{Blob: id}}
 		r.do(ok, c)
 	}
-	first, second := string(held.GetPut().Version.GetBlob().Id), string(other.GetPut().Version.GetBlob().Id)
+	first, second := disk.BlobID(held.GetPut().Version.GetBlob().Id), disk.BlobID(other.GetPut().Version.GetBlob().Id)
 	before := due()
 	if len(before) != 2 {
 		t.Fatalf("%d rows", len(before))
 	}
 	for range 3 {
 		r.time += 60_000_000
-		hold([]byte(first))
+		hold(first[:])
 		now := due()
 		if now[first] <= before[first] || now[first] < r.time+machine.DeleteDelayDefault || now[second] != before[second] || len(now) != 2 {
 			t.Errorf("due at %d and %d, before at %d and %d", now[first], now[second], before[first], before[second])

@@ -246,7 +246,9 @@ type Coding struct {
 	M     uint32 `protobuf:"varint,3,opt,name=m,proto3" json:"m,omitempty"`
 	// Most data bytes of one shard in one stripe. All stripes of an extent are full but the last, whose shards are
 	// ceil(rest/k) long, the last data shard padded with zeros.
-	UnitBytes     uint32 `protobuf:"varint,4,opt,name=unit_bytes,json=unitBytes,proto3" json:"unit_bytes,omitempty"`
+	UnitBytes uint32 `protobuf:"varint,4,opt,name=unit_bytes,json=unitBytes,proto3" json:"unit_bytes,omitempty"`
+	// It was asked for as plain copies, and is not what was left of more data shards.
+	Copies        bool `protobuf:"varint,5,opt,name=copies,proto3" json:"copies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -307,6 +309,13 @@ func (x *Coding) GetUnitBytes() uint32 {
 		return x.UnitBytes
 	}
 	return 0
+}
+
+func (x *Coding) GetCopies() bool {
+	if x != nil {
+		return x.Copies
+	}
+	return false
 }
 
 // Extent is a piece of a blob in one placement group.
@@ -1994,11 +2003,13 @@ func (x *Fence) GetVersioning() uint32 {
 // CodedBytes is how many bytes, of clients and not of shards, lie in extents of k data and m parity shards in the
 // placement groups of one layout (disk.GroupID).
 type CodedBytes struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	K             uint32                 `protobuf:"varint,1,opt,name=k,proto3" json:"k,omitempty"`
-	M             uint32                 `protobuf:"varint,2,opt,name=m,proto3" json:"m,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	Layout        uint32                 `protobuf:"varint,4,opt,name=layout,proto3" json:"layout,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	K      uint32                 `protobuf:"varint,1,opt,name=k,proto3" json:"k,omitempty"`
+	M      uint32                 `protobuf:"varint,2,opt,name=m,proto3" json:"m,omitempty"`
+	Bytes  uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Layout uint32                 `protobuf:"varint,4,opt,name=layout,proto3" json:"layout,omitempty"`
+	// They were asked for as plain copies.
+	Copies        bool `protobuf:"varint,5,opt,name=copies,proto3" json:"copies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2061,6 +2072,13 @@ func (x *CodedBytes) GetLayout() uint32 {
 	return 0
 }
 
+func (x *CodedBytes) GetCopies() bool {
+	if x != nil {
+		return x.Copies
+	}
+	return false
+}
+
 // Usage is the exact count of what a range holds of a bucket.
 type Usage struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -2070,7 +2088,7 @@ type Usage struct {
 	Uploads     uint64                 `protobuf:"varint,4,opt,name=uploads,proto3" json:"uploads,omitempty"`
 	UploadBytes uint64                 `protobuf:"varint,5,opt,name=upload_bytes,json=uploadBytes,proto3" json:"upload_bytes,omitempty"`
 	// The bytes of the extents of all versions and of all parts of uploads, by coding and layout: ascending by k, then m,
-	// then layout, none of zero bytes. Inline payloads are in no extent.
+	// then layout, copies last, none of zero bytes. Inline payloads are in no extent.
 	Coded []*CodedBytes `protobuf:"bytes,6,rep,name=coded,proto3" json:"coded,omitempty"`
 	// Not zero: the range was split amid the bucket in the step to this generation of its descriptor, and what lies on
 	// either side was not counted yet: each counter counts modulo 2^64, and only the sum of all parts is right. Each part's
@@ -7651,13 +7669,14 @@ var File_metashards_metapb_meta_proto protoreflect.FileDescriptor
 
 const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmetashards/metapb/meta.proto\x12\x11contender.meta.v1\"Y\n" +
+	"\x1cmetashards/metapb/meta.proto\x12\x11contender.meta.v1\"q\n" +
 	"\x06Coding\x12\x14\n" +
 	"\x05codec\x18\x01 \x01(\rR\x05codec\x12\f\n" +
 	"\x01k\x18\x02 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x03 \x01(\rR\x01m\x12\x1d\n" +
 	"\n" +
-	"unit_bytes\x18\x04 \x01(\rR\tunitBytes\"\xad\x01\n" +
+	"unit_bytes\x18\x04 \x01(\rR\tunitBytes\x12\x16\n" +
+	"\x06copies\x18\x05 \x01(\bR\x06copies\"\xad\x01\n" +
 	"\x06Extent\x12\x16\n" +
 	"\x06length\x18\x01 \x01(\x04R\x06length\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\rR\x05group\x12\x14\n" +
@@ -7811,13 +7830,14 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\adeleted\x18\x03 \x01(\bR\adeleted\x12\x1e\n" +
 	"\n" +
 	"versioning\x18\x04 \x01(\rR\n" +
-	"versioning\"V\n" +
+	"versioning\"n\n" +
 	"\n" +
 	"CodedBytes\x12\f\n" +
 	"\x01k\x18\x01 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x02 \x01(\rR\x01m\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06layout\x18\x04 \x01(\rR\x06layout\"\xfc\x01\n" +
+	"\x06layout\x18\x04 \x01(\rR\x06layout\x12\x16\n" +
+	"\x06copies\x18\x05 \x01(\bR\x06copies\"\xfc\x01\n" +
 	"\x05Usage\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\x04R\aobjects\x12\x1a\n" +
 	"\bversions\x18\x02 \x01(\x04R\bversions\x12\x14\n" +

@@ -29,6 +29,7 @@ func (m *Coding) CloneVT() *Coding {
 	r.K = m.K
 	r.M = m.M
 	r.UnitBytes = m.UnitBytes
+	r.Copies = m.Copies
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -620,6 +621,7 @@ func (m *CodedBytes) CloneVT() *CodedBytes {
 	r.M = m.M
 	r.Bytes = m.Bytes
 	r.Layout = m.Layout
+	r.Copies = m.Copies
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -2719,6 +2721,16 @@ func (m *Coding) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Copies {
+		i--
+		if m.Copies {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
 	if m.UnitBytes != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.UnitBytes))
 		i--
@@ -4279,6 +4291,16 @@ func (m *CodedBytes) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Copies {
+		i--
+		if m.Copies {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
 	}
 	if m.Layout != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Layout))
@@ -9486,6 +9508,9 @@ func (m *Coding) SizeVT() (n int) {
 	if m.UnitBytes != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.UnitBytes))
 	}
+	if m.Copies {
+		n += 2
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -10140,6 +10165,9 @@ func (m *CodedBytes) SizeVT() (n int) {
 	}
 	if m.Layout != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Layout))
+	}
+	if m.Copies {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -12419,6 +12447,26 @@ func (m *Coding) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Copies", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Copies = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -16480,6 +16528,26 @@ func (m *CodedBytes) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Copies", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Copies = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // S3's ETag
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
+	"github.com/contender/contender/objectlayer/object"
 	"github.com/contender/contender/objectlayer/objecttest"
 )
 
@@ -299,4 +302,41 @@ func TestHeadOfDamagedMetadataNeedsNoBytes(t *testing.T) {
 	wantKind(t, err, objectlayer.KindUnavailable)
 	_, err = l.Objects.Put(t.Context(), objectlayer.PutRequest{Bucket: bucketName, Key: "new", Size: -1}, bytes.NewReader(randomBytes(1, 100_000)))
 	wantKind(t, err, objectlayer.KindUnavailable)
+}
+
+// TestMiddle: an object of known size that is neither small enough for its command nor large is kept as one copy more than the policy
+// has parity shards; any other in data and parity shards.
+func TestMiddle(t *testing.T) {
+	l := newLayer(t)
+	for _, c := range []struct {
+		size, announced int
+		copies          bool
+	}{
+		{16<<10 + 1, 16<<10 + 1, true},
+		{100_000, 100_000, true},
+		{object.MiddleBytesDefault, object.MiddleBytesDefault, true},
+		{object.MiddleBytesDefault + 1, object.MiddleBytesDefault + 1, false},
+		{100_000, -1, false},
+	} {
+		data := randomBytes(uint64(c.size), c.size)
+		r := objectlayer.PutRequest{Bucket: bucketName, Key: "k", Size: int64(c.announced)}
+		if _, err := l.Objects.Put(t.Context(), r, bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		a, _, err := l.Resolver.Query(t.Context(), "get", bucketName, "k", &metapb.Query{Op: &metapb.Query_Get{Get: &metapb.GetVersion{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := a.Version.GetBlob().Extents[0]
+		want := "2+1"
+		if c.copies {
+			want = "1+1"
+		}
+		if got := fmt.Sprintf("%d+%d", e.Coding.K, e.Coding.M); got != want || e.Coding.Copies != c.copies || len(e.Slots) != int(e.Coding.K+e.Coding.M) {
+			t.Errorf("%d bytes, %d announced: %s, copies %v, %d slots", c.size, c.announced, got, e.Coding.Copies, len(e.Slots))
+		}
+		if _, got := get(t, l, objectlayer.GetRequest{Key: "k"}); !bytes.Equal(got, data) {
+			t.Errorf("%d bytes came otherwise", c.size)
+		}
+	}
 }

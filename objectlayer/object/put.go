@@ -74,6 +74,7 @@ func (w *write) large(ctx context.Context, head []byte) (objectlayer.Version, er
 	}
 	blob, err := w.s.o.Bytes.WriteAs(ctx, w.bucket.Compress, stripe.Request{
 		Blob: id, Policy: bucket.Policy(w.bucket, w.s.o.Policy()), Short: w.bucket.Short, Size: w.r.Size,
+		Copies: w.r.Size >= 0 && w.r.Size <= w.s.o.MiddleBytes,
 		Owner: &metapb.ShardOwner{
 			Format: record.Format, Bucket: w.bucket.Id, BucketName: w.r.Bucket, Key: []byte(w.r.Key),
 		},

@@ -18,6 +18,10 @@ import (
 // InlineBytesDefault is the most bytes of an object that rides in its command.
 const InlineBytesDefault = 16 << 10
 
+// MiddleBytesDefault is the most bytes of a body of known size that are kept as plain copies: they go to fewer disks than data and
+// parity shards would.
+const MiddleBytesDefault = 128 << 10
+
 // HoldEveryDefault is a quarter of the time that deleted bytes stay by default.
 const HoldEveryDefault = 15 * time.Minute / 4
 
@@ -32,6 +36,8 @@ type Options struct {
 	Policy  func() placement.Policy // how new bytes are kept; nil: the automatic policy
 	// InlineBytes is the most bytes of an object that rides in its command; 0: InlineBytesDefault.
 	InlineBytes int
+	// MiddleBytes is the most bytes that are kept as plain copies; 0: MiddleBytesDefault, less than zero: none.
+	MiddleBytes int64
 	// HoldEvery is how often a reader holds what it reads, so that it is not deleted meanwhile: a fraction of the time that deleted bytes
 	// stay. 0: HoldEveryDefault.
 	HoldEvery time.Duration
@@ -53,6 +59,9 @@ func New(o Options) *Store {
 	}
 	if o.InlineBytes == 0 {
 		o.InlineBytes = InlineBytesDefault
+	}
+	if o.MiddleBytes == 0 {
+		o.MiddleBytes = MiddleBytesDefault
 	}
 	if o.HoldEvery == 0 {
 		o.HoldEvery = HoldEveryDefault

@@ -17,6 +17,8 @@ type Request struct {
 	Blob   disk.BlobID
 	Extent uint32
 	Policy Policy
+	// Copies: as many plain copies as the policy has parity shards, and one. Few bytes are written to fewer disks that way.
+	Copies bool
 	// Short: a group with too few live slots for the policy's parity is taken all the same, with one data shard and as much parity
 	// as there is place for.
 	Short bool
@@ -30,6 +32,7 @@ type Choice struct {
 	Group  disk.GroupID
 	Epoch  disk.Epoch
 	Coding Coding
+	Copies bool // plain copies were asked for
 	Slots  []uint8
 	Disks  []disk.ID
 }
@@ -103,6 +106,7 @@ func (r Request) best(h uint64) (Choice, error) {
 // choose fills a Choice from the live slots of a group.
 func (r Request) choose(g *clustermap.Group, h uint64) Choice {
 	c := Choice{Group: g.ID, Epoch: g.Epoch, Coding: r.coding(g)}
+	c.Copies = c.Coding.K == 1
 	live := make([]uint8, 0, len(g.Slots))
 	for i, s := range g.Slots {
 		if r.usable(s.Owner) {
@@ -127,10 +131,14 @@ func (r Request) choose(g *clustermap.Group, h uint64) Choice {
 }
 
 func (r Request) coding(g *clustermap.Group) Coding {
+	c := r.Policy.fixed
 	if r.Policy.IsAuto() {
-		return Coding{g.K, g.M}
+		c = Coding{g.K, g.M}
 	}
-	return r.Policy.fixed
+	if r.Copies {
+		c.K = 1
+	}
+	return c
 }
 
 func (r Request) closed(g *clustermap.Group) bool {

@@ -104,7 +104,7 @@ func (t *tolerator) result() clustermap.Tolerance {
 }
 
 // BelowPolicy returns how many bytes of a usage do not keep what the map's policy asks for on the map as it is: they lie
-// in extents of fewer data or parity shards, or in a layout one of whose groups can lose fewer domains, with all disks
+// in extents of fewer data or parity shards (plain copies that were asked for are as good as data shards), or in a layout one of whose groups can lose fewer domains, with all disks
 // alive, than the policy has parity shards. On a map that can't keep the policy it is zero: there is nothing to measure
 // by.
 func BelowPolicy(m *clustermap.Map, usage *metapb.Usage) (below int64) {
@@ -126,7 +126,7 @@ func BelowPolicy(m *clustermap.Map, usage *metapb.Usage) (below int64) {
 		if _, ok := loses[at]; !ok {
 			loses[at] = layoutLoses(m, places, at)
 		}
-		if int(c.K) < want.K || int(c.M) < want.M || loses[at] < want.M {
+		if int(c.K) < want.K && !c.Copies || int(c.M) < want.M || loses[at] < want.M {
 			below += int64(c.Bytes)
 		}
 	}

@@ -180,6 +180,8 @@ func TestBelowPolicy(t *testing.T) {
 		"a layout that is not there":         {four, coded([4]uint64{2, 1, 3, 5}), 5},
 		"a policy that can't be kept":        {asks(four, "ec:4+2"), coded([4]uint64{1, 0, 0, 5}), 0},
 		"a policy that nobody can read":      {asks(four, "much"), coded([4]uint64{1, 0, 0, 5}), 0},
+		"copies that were asked for":         {four, &metapb.Usage{Coded: []*metapb.CodedBytes{{K: 1, M: 1, Copies: true, Bytes: 5}}}, 0},
+		"too few copies":                     {four, &metapb.Usage{Coded: []*metapb.CodedBytes{{K: 1, M: 0, Copies: true, Bytes: 5}}}, 5},
 		"the same coding twice, another two": {four, coded([4]uint64{1, 1, 0, 3}, [4]uint64{1, 1, 0, 4}, [4]uint64{1, 0, 0, 1}), 8},
 	} {
 		if got := BelowPolicy(c.m, c.usage); got != c.want {

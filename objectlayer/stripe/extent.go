@@ -126,6 +126,7 @@ func (e *extent) record() *metapb.Extent {
 		Epoch:  uint64(e.choice.Epoch),
 		Coding: &metapb.Coding{
 			Codec: codecReedSolomon, K: uint32(e.codec.K), M: uint32(e.codec.M), UnitBytes: uint32(e.codec.unit),
+			Copies: e.choice.Copies,
 		},
 		Slots:  e.choice.Slots,
 		Number: e.number,

@@ -54,6 +54,8 @@ type Request struct {
 	Policy placement.Policy
 	// Short: with too few domains left for the policy's parity, write with less of it instead of failing.
 	Short bool
+	// Copies: as many plain copies as the policy has parity shards, and one, instead of its data shards.
+	Copies bool
 	// Size of the body in bytes if it is known, else -1. It saves memory for small bodies and is no promise.
 	Size int64
 	// Owner is stored with every shard. Extent, blob and offset are filled in; the rest is the caller's.

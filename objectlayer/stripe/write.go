@@ -128,7 +128,7 @@ func (w *writing) next(off int64) (*extent, error) {
 	}
 	choice, err := placement.Pick(placement.Request{
 		Map: m, Alive: o.Writable, Blob: w.request.Blob, Extent: w.number, Policy: policy,
-		Short: w.request.Short, ExcludeDisks: w.badDisks, ExcludeGroups: w.badGroup,
+		Copies: w.request.Copies, Short: w.request.Short, ExcludeDisks: w.badDisks, ExcludeGroups: w.badGroup,
 	})
 	if err != nil {
 		return nil, w.unavailable(err)
