@@ -248,7 +248,7 @@ func (n *Node) saveMap(m *clustermap.Map) error {
 	var errs []error
 	for _, f := range n.folders {
 		if f.disk != nil && f.disk.Err() == nil {
-			errs = append(errs, mapcopy.Save(n.env.FS, f.dir, b))
+			errs = append(errs, f.aside.run(&n.running, func() error { return mapcopy.Save(n.env.FS, f.dir, b) }))
 		}
 	}
 	return errors.Join(errs...)

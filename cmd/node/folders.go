@@ -25,6 +25,7 @@ type folder struct {
 	lives []life // of the disk, the last one is now's
 	disk  *local.Disk
 	err   error
+	aside aside // does what is not to wait for it
 }
 
 // examine locks every folder and reads its identity.

@@ -30,6 +30,7 @@ type nodeHealth struct {
 type diskHealth struct {
 	ID            disk.ID `json:"id"`
 	Failed        bool    `json:"failed,omitempty"`
+	Slow          bool    `json:"slow,omitempty"`
 	UsedBytes     int64   `json:"used"`
 	LiveBytes     int64   `json:"live"`
 	CapacityBytes int64   `json:"capacity"`
@@ -60,7 +61,7 @@ func (n *Node) health() []byte {
 // ownHealth tells how a disk of this node is.
 func (n *Node) ownHealth(id disk.ID, d *local.Disk) diskHealth {
 	u := d.Room()
-	h := diskHealth{ID: id, Failed: d.Err() != nil, UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes}
+	h := diskHealth{ID: id, Failed: d.Err() != nil, Slow: n.slow.own(id, d.Stuck(), n.env.Clock()), UsedBytes: u.UsedBytes, LiveBytes: u.LiveBytes, CapacityBytes: u.CapacityBytes}
 	if s := n.stores[id]; s != nil {
 		st := s.Status()
 		h.Differing, h.Remade, h.ClockOff, h.ClockAhead = st.Differing, st.Remade, st.ClockOff, st.ClockAhead.Seconds()
@@ -108,13 +109,19 @@ func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h dis
 	return h, true, listed
 }
 
-// diskOf returns how a disk is, its own or another node's, and the word for its state.
+// diskOf returns how a disk is, its own or another node's, and the word for its state. One that is slow as too many others are is up.
 func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
+	if h, state = n.toldOf(id); state == stateSlow && n.tooMany() {
+		state = admin.StateUp
+	}
+	return h, state
+}
+
+// toldOf is diskOf, whatever the others are.
+func (n *Node) toldOf(id disk.ID) (h diskHealth, state string) {
 	if d := n.disks[id]; d != nil {
-		if h = n.ownHealth(id, d); h.Failed {
-			return h, stateFailed
-		}
-		return h, admin.StateUp
+		h = n.ownHealth(id, d)
+		return h, h.word()
 	}
 	node, ok := n.directory.NodeOf(id)
 	switch {
@@ -127,10 +134,19 @@ func (n *Node) diskOf(id disk.ID) (h diskHealth, state string) {
 	switch {
 	case told && !listed:
 		return h, stateMissing
-	case h.Failed:
-		return h, stateFailed
 	}
-	return h, admin.StateUp
+	return h, h.word()
+}
+
+// word returns the word for the state of a disk whose node answers.
+func (h *diskHealth) word() string {
+	switch {
+	case h.Failed:
+		return stateFailed
+	case h.Slow:
+		return stateSlow
+	}
+	return admin.StateUp
 }
 
 // alive reports whether a disk is believed to serve.

@@ -185,7 +185,7 @@ func (s *lastLives) of(id disk.ID) life {
 }
 
 // save keeps them in folders, as far as these can be written.
-func (s *lastLives) save(fs vfs.FS, dirs []string) error {
+func (s *lastLives) save(in *sync.WaitGroup, fs vfs.FS, folders []*folder) error {
 	s.mu.Lock()
 	w := seenWire{livesFormat, make(map[string]life, len(s.seen))}
 	for id, l := range s.seen {
@@ -193,8 +193,10 @@ func (s *lastLives) save(fs vfs.FS, dirs []string) error {
 	}
 	s.mu.Unlock()
 	var errs []error
-	for _, dir := range dirs {
-		errs = append(errs, replaceJSON(fs, dir, seenFile, w))
+	for _, f := range folders {
+		if f.disk != nil {
+			errs = append(errs, f.aside.run(in, func() error { return replaceJSON(fs, f.dir, seenFile, w) }))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -246,7 +248,7 @@ func (n *Node) noteLives() error {
 		}
 		n.lives.note(f.ident.Disk, f.lives[len(f.lives)-1])
 	}
-	if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
+	if err := n.lives.save(&n.running, n.env.FS, n.folders); err != nil {
 		n.env.Log.Warn("the lives of disks could not be kept", "error", err)
 	}
 	return nil
@@ -308,7 +310,7 @@ func (n *Node) keepLives(ctx context.Context) {
 			return
 		case <-n.lives.changed:
 		}
-		if err := n.lives.save(n.env.FS, n.dirs()); err != nil {
+		if err := n.lives.save(&n.running, n.env.FS, n.folders); err != nil {
 			n.env.Log.WarnContext(ctx, "the lives of disks could not be kept", "error", err)
 		}
 	}

@@ -73,6 +73,7 @@ type Node struct {
 	settled   atomic.Bool  // the system records are there and the root key is known
 	refused   chan error   // why this node must not go on serving; at most one
 	running   sync.WaitGroup
+	slow      slowDisks
 	stop      context.CancelFunc
 }
 

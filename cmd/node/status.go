@@ -22,6 +22,7 @@ const (
 	stateMissing     = "missing"
 	stateFailed      = "failed"
 	stateUnreachable = "unreachable"
+	stateSlow        = "slow"     // its writes take very long, or hang
 	stateReplaced    = "replaced" // by another that is in its place; nothing of it is expected back
 )
 

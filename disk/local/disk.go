@@ -374,6 +374,14 @@ type room struct {
 	capacity atomic.Int64
 }
 
+// Stuck returns for how long the write or sync of the log has been going on that is under way; 0: none is. It never waits.
+func (d *Disk) Stuck() time.Duration {
+	if since := d.w.since.Load(); since != 0 {
+		return max(0, time.Since(time.Unix(0, since)))
+	}
+	return 0
+}
+
 // unlimited is the capacity where the file system can't tell.
 const unlimited = 1 << 50
 

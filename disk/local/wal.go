@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/disk/segment"
@@ -100,6 +102,7 @@ type wal struct {
 	batches chan batch
 	stop    chan struct{}
 	done    sync.WaitGroup
+	since   atomic.Int64 // when the write and sync that is under way began, Unix nanoseconds; 0: none is
 }
 
 // batch is a group commit on its way from the syncer to the applier.
@@ -399,10 +402,12 @@ func (l *wal) syncer() {
 		chunks, b := l.take(all)
 		l.mu.Unlock()
 		var err error
+		l.since.Store(time.Now().UnixNano())
 		if dirty, err = l.write(chunks, dirty); err == nil && all && dirty != nil {
 			err = l.syncSegment(dirty)
 			dirty = nil
 		}
+		l.since.Store(0)
 		if err != nil {
 			_ = l.d.fence(err)
 			return

@@ -1,0 +1,5 @@
+//go:build !mutant_hungcounts
+
+package node
+
+const mutantHungCounts = false
