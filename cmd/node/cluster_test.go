@@ -54,6 +54,18 @@ func newClusterOf(t testing.TB, n int, change func(*Config)) *cluster {
 	return c
 }
 
+// awaitSpread waits until the cluster survives the loss of so many nodes, and every node knows.
+func (c *cluster) awaitSpread(losses int) {
+	c.t.Helper()
+	for _, x := range c.nodes {
+		await(c.t, "all nodes are counted on", func() bool {
+			st, err := x.Status(c.t.Context())
+			return err == nil && st.Tolerates.Node == losses && st.Healthy && len(st.Nodes) == len(c.nodes)
+		})
+		x.awaitWhole()
+	}
+}
+
 // TestJoin: nodes that know the secret become members; what is written through one is read through all.
 func TestJoin(t *testing.T) {
 	c := newCluster(t, 3)

@@ -42,13 +42,7 @@ func TestExplain(t *testing.T) {
 	c := newCluster(t, 4)
 	s := c.nodes[0]
 	s.createBucket()
-	for _, x := range c.nodes {
-		await(t, "all nodes are counted on", func() bool {
-			st, err := x.Status(t.Context())
-			return err == nil && st.Tolerates.Node == 1 && st.Healthy && len(st.Nodes) == 4
-		})
-		x.awaitWhole()
-	}
+	c.awaitSpread(1)
 	s.mustPut("small", []byte("s"))
 	large := bytes.Repeat([]byte("l"), 1<<20)
 	s.mustPut("large", large)

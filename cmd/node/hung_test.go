@@ -30,12 +30,12 @@ func (h *hangFS) hang() (end func()) {
 	defer h.mu.Unlock()
 	gate := make(chan struct{})
 	h.gate = gate
-	return func() {
+	return sync.OnceFunc(func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.gate = nil
 		close(gate)
-	}
+	})
 }
 
 func (h *hangFS) wait(name string) {
@@ -124,18 +124,12 @@ func TestHungDisk(t *testing.T) {
 	}
 	s := c.nodes[0]
 	s.createBucket()
-	for _, x := range c.nodes {
-		await(t, "all nodes are counted on", func() bool {
-			st, err := x.Status(t.Context())
-			return err == nil && st.Tolerates.Node == 1 && st.Healthy && len(st.Nodes) == 3
-		})
-		x.awaitWhole()
-	}
+	c.awaitSpread(1)
 	sizes := []int{100, 50_000, 400_000}
 	written := map[string][]byte{}
-	write := func(when string, most time.Duration) {
+	write := func(when string, n int, most time.Duration) {
 		t.Helper()
-		for i := range 18 {
+		for i := range n {
 			key, data := fmt.Sprintf("%s/%d", when, i), bytes.Repeat([]byte{byte(i + 1)}, sizes[i%3])
 			began := time.Now()
 			for { // as clients do
@@ -161,16 +155,17 @@ func TestHungDisk(t *testing.T) {
 			}
 		}
 	}
-	write("before", 0)
+	write("before", 18, 0)
 	end := h.hang()
-	write("first", 0) // some of these find out
+	t.Cleanup(end)       // else nothing can be closed
+	write("first", 3, 0) // some of these find out
 	for _, x := range c.nodes {
 		await(t, "the disk is shown slow", func() bool {
 			states := x.diskStates(h.below)
 			return len(states) == 1 && states[0] == stateSlow
 		})
 	}
-	write("meanwhile", 3*time.Second)
+	write("meanwhile", 18, 3*time.Second)
 	check()
 	short := true
 	revision := c.nodes[1].topology.Map().Revision
@@ -191,6 +186,6 @@ func TestHungDisk(t *testing.T) {
 			return len(states) == 1 && states[0] == "up"
 		})
 	}
-	write("after", 0)
+	write("after", 18, 0)
 	check()
 }

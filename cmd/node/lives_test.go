@@ -34,13 +34,7 @@ func TestDiskSetBack(t *testing.T) {
 	c := newCluster(t, 3)
 	s := c.nodes[0]
 	s.createBucket()
-	for _, x := range c.nodes {
-		await(t, "all nodes are counted on", func() bool {
-			st, err := x.Status(t.Context())
-			return err == nil && st.Tolerates.Node == 1 && st.Healthy && len(st.Nodes) == 3
-		})
-		x.awaitWhole()
-	}
+	c.awaitSpread(1)
 	written := 0
 	write := func(n int) {
 		t.Helper()

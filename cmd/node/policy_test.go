@@ -24,13 +24,7 @@ func TestBucketPolicy(t *testing.T) {
 	c := newCluster(t, 5)
 	s := c.nodes[0]
 	s.createBucket()
-	for _, x := range c.nodes {
-		await(t, "all nodes are counted on", func() bool {
-			st, err := x.Status(t.Context())
-			return err == nil && st.Tolerates.Node == 2 && st.Healthy && len(st.Nodes) == 5
-		})
-		x.awaitWhole()
-	}
+	c.awaitSpread(2)
 	large := bytes.Repeat([]byte("l"), 300_000)
 	set := func(policy string, short bool) (admin.Bucket, error) {
 		return c.nodes[1].SetBucket(t.Context(), admin.BucketRequest{Name: testBucket, Policy: policy, Short: &short})

@@ -31,6 +31,22 @@ func mountOn(t *testing.T, source, target, kind string, flags uintptr) {
 	t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) }) // the test may have unmounted it
 }
 
+// mountSized mounts an empty file system of so many MiB on a folder.
+func mountSized(t *testing.T, target string, mib int) {
+	t.Helper()
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := syscall.Mount("tmpfs", target, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
+	if errors.Is(err, syscall.EPERM) {
+		t.Skip("NOT RUN: this machine allows no mounts")
+	}
+	if err != nil {
+		t.Fatalf("mount on %s: %v", target, err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
+}
+
 func unmount(t *testing.T, target string) {
 	t.Helper()
 	if err := syscall.Unmount(target, 0); err != nil {

@@ -176,3 +176,35 @@ func TestOrphans(t *testing.T) {
 		})
 	}
 }
+
+// memoryMostMiB is what a node may take while many large objects are written and read at once.
+const memoryMostMiB = 500
+
+// TestMemory: many large objects are put, and then got, at once, through all nodes: none takes more memory than it may.
+func TestMemory(t *testing.T) {
+	c := start(t, 3, 1, "--delete-delay=1s")
+	all := clients(c)
+	harness.CreateBucket(t, all[0], bucket)
+	size := int64(harness.Pick(24<<20, 256<<20))
+	const parallel = 64
+	most := func(what string) {
+		t.Helper()
+		for _, s := range c.Nodes {
+			peak := harness.MemoryMiB(t, s.Pid(), "VmHWM")
+			t.Logf("%s of %d MiB, %d at once: %s took %d MiB at most", what, size>>20, parallel, s.Name, peak)
+			if peak > memoryMostMiB {
+				t.Errorf("%s: %s took %d MiB, want at most %d", what, s.Name, peak, memoryMostMiB)
+			}
+		}
+	}
+	key := func(i int) string { return fmt.Sprintf("large/%02d", i) }
+	harness.Each(t, parallel, parallel, func(i int) error {
+		return harness.Upload(t.Context(), harness.PresignedPut(t, all[i%3], bucket, key(i)), io.LimitReader(harness.Stream(key(i)), size), size)
+	})
+	most("PUTs")
+	harness.Each(t, parallel, parallel, func(i int) error {
+		sameBytes(t, all[(i+1)%3], key(i), size)
+		return nil
+	})
+	most("GETs")
+}
