@@ -11,6 +11,7 @@ import (
 
 	"github.com/contender/contender/disk"
 	"github.com/contender/contender/gateway"
+	"github.com/contender/contender/heal/audit"
 	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/metashards/store"
 )
@@ -120,4 +121,15 @@ func (m *metrics) addOrphans(c *orphan.Collector) error {
 		Name: "contender_orphan_bytes_deleted_total", Help: "Bytes of data in those shards.",
 	}, func() float64 { _, n := c.Deleted(); return float64(n) })
 	return errors.Join(m.registry.Register(shards), m.registry.Register(size))
+}
+
+// addAudit shows what the last audit of the records that are led here has found.
+func (m *metrics) addAudit(a *audit.Auditor) error {
+	short := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "contender_audit_extents_short", Help: "Extents of which shards were missing at the last audit of the records that this node leads.",
+	}, func() float64 { n, _, _ := a.Found(); return float64(n) })
+	lost := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "contender_audit_extents_lost", Help: "Of them, those of which too few shards were left.",
+	}, func() float64 { _, n, _ := a.Found(); return float64(n) })
+	return errors.Join(m.registry.Register(short), m.registry.Register(lost))
 }

@@ -16,9 +16,11 @@ import (
 	"github.com/contender/contender/gateway"
 	"github.com/contender/contender/gateway/admin"
 	"github.com/contender/contender/gateway/console"
+	"github.com/contender/contender/heal/audit"
 	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
+	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/router"
 	"github.com/contender/contender/metashards/store"
@@ -331,11 +333,11 @@ func (n *Node) startLayer(run context.Context) error {
 	}
 	n.running.Go(func() { n.settle(run) })
 	n.running.Go(func() { n.followMap(run) })
-	return n.startOrphans(run)
+	return n.startHealing(run)
 }
 
-// startOrphans has what no record names taken off this node's disks.
-func (n *Node) startOrphans(run context.Context) error {
+// startHealing has what no record names taken off this node's disks, and looks for what the records name that are led here.
+func (n *Node) startHealing(run context.Context) error {
 	if n.cfg.FrontEnd {
 		return nil
 	}
@@ -348,8 +350,27 @@ func (n *Node) startOrphans(run context.Context) error {
 	if err := n.metrics.addOrphans(c); err != nil {
 		return err
 	}
+	a, err := audit.New(audit.Options{Store: n.meta, Topology: n.topology, Fleet: n, Led: n.ledPositions, Log: n.env.Log})
+	if err != nil {
+		return err
+	}
+	if err := n.metrics.addAudit(a); err != nil {
+		return err
+	}
 	n.running.Go(func() { c.Run(run) })
+	n.running.Go(func() { a.Run(run) })
 	return nil
+}
+
+// ledPositions returns the start of each range of data that this node leads.
+func (n *Node) ledPositions() (list []audit.Position) {
+	for _, r := range n.led() {
+		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
+		if err == nil && bucket != metashards.SystemBucket {
+			list = append(list, audit.Position{Bucket: bucket, Key: key})
+		}
+	}
+	return list
 }
 
 // settledDisks returns this node's disks that work, none before it has settled.

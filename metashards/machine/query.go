@@ -101,6 +101,8 @@ func (x *reading) answer() (*metapb.Answer, error) {
 		return x.inSpan(x.findSplit)
 	case *metapb.Query_FindShards:
 		return x.inSpan(x.findShards)
+	case *metapb.Query_ListBlobs:
+		return x.inSpan(x.listBlobs)
 	case *metapb.Query_GetUsage:
 		if op.GetUsage.GetAll() {
 			return x.inSpan(x.wholeUsage)

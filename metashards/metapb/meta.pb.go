@@ -233,7 +233,7 @@ func (x Failure_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Source.Descriptor instead.
 func (Failure_Source) EnumDescriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{91, 0}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{93, 0}
 }
 
 // Coding says how an extent was cut into shards. With m = 0 and k = 1 it is a single copy; with k = 1 the shards are
@@ -4558,6 +4558,7 @@ type Query struct {
 	//	*Query_GetRange
 	//	*Query_FindSplit
 	//	*Query_FindShards
+	//	*Query_ListBlobs
 	Op            isQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4754,6 +4755,15 @@ func (x *Query) GetFindShards() *FindShards {
 	return nil
 }
 
+func (x *Query) GetListBlobs() *ListBlobs {
+	if x != nil {
+		if x, ok := x.Op.(*Query_ListBlobs); ok {
+			return x.ListBlobs
+		}
+	}
+	return nil
+}
+
 type isQuery_Op interface {
 	isQuery_Op()
 }
@@ -4814,6 +4824,10 @@ type Query_FindShards struct {
 	FindShards *FindShards `protobuf:"bytes,33,opt,name=find_shards,json=findShards,proto3,oneof"`
 }
 
+type Query_ListBlobs struct {
+	ListBlobs *ListBlobs `protobuf:"bytes,34,opt,name=list_blobs,json=listBlobs,proto3,oneof"`
+}
+
 func (*Query_Get) isQuery_Op() {}
 
 func (*Query_ListKeys) isQuery_Op() {}
@@ -4842,6 +4856,132 @@ func (*Query_FindSplit) isQuery_Op() {}
 
 func (*Query_FindShards) isQuery_Op() {}
 
+func (*Query_ListBlobs) isQuery_Op() {}
+
+// ListBlobs asks for a page of the rows of the range that name blobs, versions and then parts, from a cursor on. A page may be short, or
+// empty, although more follow. No generation is judged.
+type ListBlobs struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	After []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	Limit uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Of the query's key alone.
+	OneKey        bool `protobuf:"varint,3,opt,name=one_key,json=oneKey,proto3" json:"one_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBlobs) Reset() {
+	*x = ListBlobs{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBlobs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBlobs) ProtoMessage() {}
+
+func (x *ListBlobs) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBlobs.ProtoReflect.Descriptor instead.
+func (*ListBlobs) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ListBlobs) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListBlobs) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListBlobs) GetOneKey() bool {
+	if x != nil {
+		return x.OneKey
+	}
+	return false
+}
+
+// BlobItem is a row that names blobs.
+type BlobItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Blobs         []*Blob                `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobItem) Reset() {
+	*x = BlobItem{}
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobItem) ProtoMessage() {}
+
+func (x *BlobItem) ProtoReflect() protoreflect.Message {
+	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobItem.ProtoReflect.Descriptor instead.
+func (*BlobItem) Descriptor() ([]byte, []int) {
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *BlobItem) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *BlobItem) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *BlobItem) GetBlobs() []*Blob {
+	if x != nil {
+		return x.Blobs
+	}
+	return nil
+}
+
 // FindShards asks of shards whether any row of the keys that their blobs were written for refers to them: a version, a part of an
 // upload, or a row of the outbox that is to delete them. No generation is judged, and the keys may be of several buckets.
 type FindShards struct {
@@ -4853,7 +4993,7 @@ type FindShards struct {
 
 func (x *FindShards) Reset() {
 	*x = FindShards{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4865,7 +5005,7 @@ func (x *FindShards) String() string {
 func (*FindShards) ProtoMessage() {}
 
 func (x *FindShards) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[53]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4878,7 +5018,7 @@ func (x *FindShards) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindShards.ProtoReflect.Descriptor instead.
 func (*FindShards) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FindShards) GetShards() []*ShardReference {
@@ -4906,7 +5046,7 @@ type ShardReference struct {
 
 func (x *ShardReference) Reset() {
 	*x = ShardReference{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5058,7 @@ func (x *ShardReference) String() string {
 func (*ShardReference) ProtoMessage() {}
 
 func (x *ShardReference) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[54]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4931,7 +5071,7 @@ func (x *ShardReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardReference.ProtoReflect.Descriptor instead.
 func (*ShardReference) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ShardReference) GetBucket() uint64 {
@@ -5000,7 +5140,7 @@ type FindSplit struct {
 
 func (x *FindSplit) Reset() {
 	*x = FindSplit{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5012,7 +5152,7 @@ func (x *FindSplit) String() string {
 func (*FindSplit) ProtoMessage() {}
 
 func (x *FindSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[55]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5025,7 +5165,7 @@ func (x *FindSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindSplit.ProtoReflect.Descriptor instead.
 func (*FindSplit) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 // GetRange asks for the range's descriptor and for what its leader knows of the replicas.
@@ -5037,7 +5177,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5049,7 +5189,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[56]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5062,7 +5202,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 type GetVersion struct {
@@ -5076,7 +5216,7 @@ type GetVersion struct {
 
 func (x *GetVersion) Reset() {
 	*x = GetVersion{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5088,7 +5228,7 @@ func (x *GetVersion) String() string {
 func (*GetVersion) ProtoMessage() {}
 
 func (x *GetVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[57]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5101,7 +5241,7 @@ func (x *GetVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersion.ProtoReflect.Descriptor instead.
 func (*GetVersion) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetVersion) GetVersionId() string {
@@ -5134,7 +5274,7 @@ type ListKeys struct {
 
 func (x *ListKeys) Reset() {
 	*x = ListKeys{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5146,7 +5286,7 @@ func (x *ListKeys) String() string {
 func (*ListKeys) ProtoMessage() {}
 
 func (x *ListKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[58]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5159,7 +5299,7 @@ func (x *ListKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeys.ProtoReflect.Descriptor instead.
 func (*ListKeys) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListKeys) GetPrefix() []byte {
@@ -5211,7 +5351,7 @@ type ListVersions struct {
 
 func (x *ListVersions) Reset() {
 	*x = ListVersions{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5223,7 +5363,7 @@ func (x *ListVersions) String() string {
 func (*ListVersions) ProtoMessage() {}
 
 func (x *ListVersions) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[59]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5236,7 +5376,7 @@ func (x *ListVersions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersions.ProtoReflect.Descriptor instead.
 func (*ListVersions) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListVersions) GetPrefix() []byte {
@@ -5290,7 +5430,7 @@ type GetUpload struct {
 
 func (x *GetUpload) Reset() {
 	*x = GetUpload{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5302,7 +5442,7 @@ func (x *GetUpload) String() string {
 func (*GetUpload) ProtoMessage() {}
 
 func (x *GetUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[60]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5315,7 +5455,7 @@ func (x *GetUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpload.ProtoReflect.Descriptor instead.
 func (*GetUpload) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GetUpload) GetUpload() []byte {
@@ -5336,7 +5476,7 @@ type ListParts struct {
 
 func (x *ListParts) Reset() {
 	*x = ListParts{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5348,7 +5488,7 @@ func (x *ListParts) String() string {
 func (*ListParts) ProtoMessage() {}
 
 func (x *ListParts) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[61]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5361,7 +5501,7 @@ func (x *ListParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParts.ProtoReflect.Descriptor instead.
 func (*ListParts) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListParts) GetUpload() []byte {
@@ -5399,7 +5539,7 @@ type ListUploads struct {
 
 func (x *ListUploads) Reset() {
 	*x = ListUploads{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5411,7 +5551,7 @@ func (x *ListUploads) String() string {
 func (*ListUploads) ProtoMessage() {}
 
 func (x *ListUploads) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[62]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5424,7 +5564,7 @@ func (x *ListUploads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUploads.ProtoReflect.Descriptor instead.
 func (*ListUploads) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListUploads) GetPrefix() []byte {
@@ -5478,7 +5618,7 @@ type GetBucket struct {
 
 func (x *GetBucket) Reset() {
 	*x = GetBucket{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5490,7 +5630,7 @@ func (x *GetBucket) String() string {
 func (*GetBucket) ProtoMessage() {}
 
 func (x *GetBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[63]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5503,7 +5643,7 @@ func (x *GetBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBucket.ProtoReflect.Descriptor instead.
 func (*GetBucket) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GetBucket) GetName() string {
@@ -5524,7 +5664,7 @@ type ListBuckets struct {
 
 func (x *ListBuckets) Reset() {
 	*x = ListBuckets{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5536,7 +5676,7 @@ func (x *ListBuckets) String() string {
 func (*ListBuckets) ProtoMessage() {}
 
 func (x *ListBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[64]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5549,7 +5689,7 @@ func (x *ListBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBuckets.ProtoReflect.Descriptor instead.
 func (*ListBuckets) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListBuckets) GetPrefix() string {
@@ -5582,7 +5722,7 @@ type GetSystem struct {
 
 func (x *GetSystem) Reset() {
 	*x = GetSystem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5594,7 +5734,7 @@ func (x *GetSystem) String() string {
 func (*GetSystem) ProtoMessage() {}
 
 func (x *GetSystem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[65]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5607,7 +5747,7 @@ func (x *GetSystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSystem.ProtoReflect.Descriptor instead.
 func (*GetSystem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetSystem) GetName() string {
@@ -5629,7 +5769,7 @@ type ListOutbox struct {
 
 func (x *ListOutbox) Reset() {
 	*x = ListOutbox{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5641,7 +5781,7 @@ func (x *ListOutbox) String() string {
 func (*ListOutbox) ProtoMessage() {}
 
 func (x *ListOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[66]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5654,7 +5794,7 @@ func (x *ListOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutbox.ProtoReflect.Descriptor instead.
 func (*ListOutbox) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{66}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListOutbox) GetDue() uint64 {
@@ -5688,7 +5828,7 @@ type GetUsage struct {
 
 func (x *GetUsage) Reset() {
 	*x = GetUsage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5700,7 +5840,7 @@ func (x *GetUsage) String() string {
 func (*GetUsage) ProtoMessage() {}
 
 func (x *GetUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[67]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5713,7 +5853,7 @@ func (x *GetUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsage.ProtoReflect.Descriptor instead.
 func (*GetUsage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{67}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GetUsage) GetAll() bool {
@@ -5738,7 +5878,7 @@ type ListItem struct {
 
 func (x *ListItem) Reset() {
 	*x = ListItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5750,7 +5890,7 @@ func (x *ListItem) String() string {
 func (*ListItem) ProtoMessage() {}
 
 func (x *ListItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[68]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5763,7 +5903,7 @@ func (x *ListItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItem.ProtoReflect.Descriptor instead.
 func (*ListItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{68}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListItem) GetKey() []byte {
@@ -5820,7 +5960,7 @@ type OutboxItem struct {
 
 func (x *OutboxItem) Reset() {
 	*x = OutboxItem{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5832,7 +5972,7 @@ func (x *OutboxItem) String() string {
 func (*OutboxItem) ProtoMessage() {}
 
 func (x *OutboxItem) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[69]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5845,7 +5985,7 @@ func (x *OutboxItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxItem.ProtoReflect.Descriptor instead.
 func (*OutboxItem) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{69}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *OutboxItem) GetRow() []byte {
@@ -5905,14 +6045,15 @@ type Answer struct {
 	// Of ListOutbox: there are rows that are not due yet.
 	Waits bool `protobuf:"varint,20,opt,name=waits,proto3" json:"waits,omitempty"`
 	// Of FindShards: one for each of its shards.
-	Verdicts      []Verdict `protobuf:"varint,21,rep,packed,name=verdicts,proto3,enum=contender.meta.v1.Verdict" json:"verdicts,omitempty"`
+	Verdicts      []Verdict   `protobuf:"varint,21,rep,packed,name=verdicts,proto3,enum=contender.meta.v1.Verdict" json:"verdicts,omitempty"`
+	Blobs         []*BlobItem `protobuf:"bytes,22,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5924,7 +6065,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[70]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5937,7 +6078,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{70}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Answer) GetStatus() Status {
@@ -6087,6 +6228,13 @@ func (x *Answer) GetVerdicts() []Verdict {
 	return nil
 }
 
+func (x *Answer) GetBlobs() []*BlobItem {
+	if x != nil {
+		return x.Blobs
+	}
+	return nil
+}
+
 // RangeReport answers GetRange.
 type RangeReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -6103,7 +6251,7 @@ type RangeReport struct {
 
 func (x *RangeReport) Reset() {
 	*x = RangeReport{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6115,7 +6263,7 @@ func (x *RangeReport) String() string {
 func (*RangeReport) ProtoMessage() {}
 
 func (x *RangeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[71]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6128,7 +6276,7 @@ func (x *RangeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReport.ProtoReflect.Descriptor instead.
 func (*RangeReport) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{71}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RangeReport) GetRange() *RangeDescriptor {
@@ -6176,7 +6324,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6188,7 +6336,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[72]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6201,7 +6349,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{72}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -6268,7 +6416,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6280,7 +6428,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[73]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6293,7 +6441,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{73}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Proposal) GetFormat() uint32 {
@@ -6384,7 +6532,7 @@ type ReplicaMessage struct {
 
 func (x *ReplicaMessage) Reset() {
 	*x = ReplicaMessage{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6396,7 +6544,7 @@ func (x *ReplicaMessage) String() string {
 func (*ReplicaMessage) ProtoMessage() {}
 
 func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[74]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6409,7 +6557,7 @@ func (x *ReplicaMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMessage.ProtoReflect.Descriptor instead.
 func (*ReplicaMessage) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{74}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReplicaMessage) GetRange() uint64 {
@@ -6529,7 +6677,7 @@ type ReplicaRemake struct {
 
 func (x *ReplicaRemake) Reset() {
 	*x = ReplicaRemake{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6541,7 +6689,7 @@ func (x *ReplicaRemake) String() string {
 func (*ReplicaRemake) ProtoMessage() {}
 
 func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[75]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6554,7 +6702,7 @@ func (x *ReplicaRemake) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRemake.ProtoReflect.Descriptor instead.
 func (*ReplicaRemake) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{75}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ReplicaRemake) GetStep() uint32 {
@@ -6589,7 +6737,7 @@ type ReplicaSum struct {
 
 func (x *ReplicaSum) Reset() {
 	*x = ReplicaSum{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6601,7 +6749,7 @@ func (x *ReplicaSum) String() string {
 func (*ReplicaSum) ProtoMessage() {}
 
 func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[76]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6614,7 +6762,7 @@ func (x *ReplicaSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSum.ProtoReflect.Descriptor instead.
 func (*ReplicaSum) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{76}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReplicaSum) GetIndex() uint64 {
@@ -6642,7 +6790,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6654,7 +6802,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[77]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6667,7 +6815,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{77}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Claim) GetRange() uint64 {
@@ -6697,7 +6845,7 @@ type PromiseRequest struct {
 
 func (x *PromiseRequest) Reset() {
 	*x = PromiseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6709,7 +6857,7 @@ func (x *PromiseRequest) String() string {
 func (*PromiseRequest) ProtoMessage() {}
 
 func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[78]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6722,7 +6870,7 @@ func (x *PromiseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseRequest.ProtoReflect.Descriptor instead.
 func (*PromiseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{78}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *PromiseRequest) GetBoot() uint64 {
@@ -6770,7 +6918,7 @@ type PromiseAnswer struct {
 
 func (x *PromiseAnswer) Reset() {
 	*x = PromiseAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6782,7 +6930,7 @@ func (x *PromiseAnswer) String() string {
 func (*PromiseAnswer) ProtoMessage() {}
 
 func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[79]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6795,7 +6943,7 @@ func (x *PromiseAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromiseAnswer.ProtoReflect.Descriptor instead.
 func (*PromiseAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{79}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *PromiseAnswer) GetBoot() uint64 {
@@ -6879,7 +7027,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6891,7 +7039,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[80]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6904,7 +7052,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{80}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Hello) GetVersionLeast() uint32 {
@@ -6989,7 +7137,7 @@ type DiskLife struct {
 
 func (x *DiskLife) Reset() {
 	*x = DiskLife{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7001,7 +7149,7 @@ func (x *DiskLife) String() string {
 func (*DiskLife) ProtoMessage() {}
 
 func (x *DiskLife) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[81]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7014,7 +7162,7 @@ func (x *DiskLife) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskLife.ProtoReflect.Descriptor instead.
 func (*DiskLife) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{81}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *DiskLife) GetDisk() uint64 {
@@ -7049,7 +7197,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7061,7 +7209,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[82]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7074,7 +7222,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{82}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *Beat) GetMapRevision() uint64 {
@@ -7096,7 +7244,7 @@ type MapOffer struct {
 
 func (x *MapOffer) Reset() {
 	*x = MapOffer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7108,7 +7256,7 @@ func (x *MapOffer) String() string {
 func (*MapOffer) ProtoMessage() {}
 
 func (x *MapOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[83]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7121,7 +7269,7 @@ func (x *MapOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapOffer.ProtoReflect.Descriptor instead.
 func (*MapOffer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{83}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *MapOffer) GetRevision() uint64 {
@@ -7150,7 +7298,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7162,7 +7310,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[84]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7175,7 +7323,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{84}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ProposeRequest) GetDisk() uint64 {
@@ -7211,7 +7359,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7223,7 +7371,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[85]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7236,7 +7384,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{85}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *QueryRequest) GetDisk() uint64 {
@@ -7274,7 +7422,7 @@ type RowsRequest struct {
 
 func (x *RowsRequest) Reset() {
 	*x = RowsRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7286,7 +7434,7 @@ func (x *RowsRequest) String() string {
 func (*RowsRequest) ProtoMessage() {}
 
 func (x *RowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[86]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7299,7 +7447,7 @@ func (x *RowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsRequest.ProtoReflect.Descriptor instead.
 func (*RowsRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{86}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *RowsRequest) GetDisk() uint64 {
@@ -7347,7 +7495,7 @@ type RowPair struct {
 
 func (x *RowPair) Reset() {
 	*x = RowPair{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7359,7 +7507,7 @@ func (x *RowPair) String() string {
 func (*RowPair) ProtoMessage() {}
 
 func (x *RowPair) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[87]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7372,7 +7520,7 @@ func (x *RowPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowPair.ProtoReflect.Descriptor instead.
 func (*RowPair) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{87}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *RowPair) GetKey() []byte {
@@ -7399,7 +7547,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7411,7 +7559,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[88]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7424,7 +7572,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{88}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RowsAnswer) GetRows() []*RowPair {
@@ -7455,7 +7603,7 @@ type PayloadRequest struct {
 
 func (x *PayloadRequest) Reset() {
 	*x = PayloadRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7467,7 +7615,7 @@ func (x *PayloadRequest) String() string {
 func (*PayloadRequest) ProtoMessage() {}
 
 func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[89]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7480,7 +7628,7 @@ func (x *PayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayloadRequest.ProtoReflect.Descriptor instead.
 func (*PayloadRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{89}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *PayloadRequest) GetDisk() uint64 {
@@ -7529,7 +7677,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7541,7 +7689,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[90]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7554,7 +7702,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{90}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ReleaseRequest) GetDisk() uint64 {
@@ -7588,7 +7736,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7600,7 +7748,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_metashards_metapb_meta_proto_msgTypes[91]
+	mi := &file_metashards_metapb_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7613,7 +7761,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{91}
+	return file_metashards_metapb_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *Failure) GetSource() Failure_Source {
@@ -8036,7 +8184,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\aresults\x18\n" +
 	" \x03(\v2\x19.contender.meta.v1.ResultR\aresults\x128\n" +
 	"\x05range\x18\v \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x128\n" +
-	"\x05split\x18\f \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05split\"\xe7\a\n" +
+	"\x05split\x18\f \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05split\"\xa6\b\n" +
 	"\x05Query\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -8064,8 +8212,18 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"find_split\x18  \x01(\v2\x1c.contender.meta.v1.FindSplitH\x00R\tfindSplit\x12@\n" +
 	"\vfind_shards\x18! \x01(\v2\x1d.contender.meta.v1.FindShardsH\x00R\n" +
-	"findShardsB\x04\n" +
-	"\x02op\"G\n" +
+	"findShards\x12=\n" +
+	"\n" +
+	"list_blobs\x18\" \x01(\v2\x1c.contender.meta.v1.ListBlobsH\x00R\tlistBlobsB\x04\n" +
+	"\x02op\"P\n" +
+	"\tListBlobs\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x17\n" +
+	"\aone_key\x18\x03 \x01(\bR\x06oneKey\"c\n" +
+	"\bBlobItem\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12-\n" +
+	"\x05blobs\x18\x03 \x03(\v2\x17.contender.meta.v1.BlobR\x05blobs\"G\n" +
 	"\n" +
 	"FindShards\x129\n" +
 	"\x06shards\x18\x01 \x03(\v2!.contender.meta.v1.ShardReferenceR\x06shards\"\xbc\x01\n" +
@@ -8141,7 +8299,7 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x03row\x18\x01 \x01(\fR\x03row\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.contender.meta.v1.OutboxRowR\x05value\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\xdd\x06\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"\x90\a\n" +
 	"\x06Answer\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.contender.meta.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x124\n" +
@@ -8166,7 +8324,8 @@ const file_metashards_metapb_meta_proto_rawDesc = "" +
 	"\x05range\x18\x12 \x01(\v2\x1e.contender.meta.v1.RangeReportR\x05range\x12\x14\n" +
 	"\x05split\x18\x13 \x01(\fR\x05split\x12\x14\n" +
 	"\x05waits\x18\x14 \x01(\bR\x05waits\x126\n" +
-	"\bverdicts\x18\x15 \x03(\x0e2\x1a.contender.meta.v1.VerdictR\bverdicts\"\xb7\x01\n" +
+	"\bverdicts\x18\x15 \x03(\x0e2\x1a.contender.meta.v1.VerdictR\bverdicts\x121\n" +
+	"\x05blobs\x18\x16 \x03(\v2\x1b.contender.meta.v1.BlobItemR\x05blobs\"\xb7\x01\n" +
 	"\vRangeReport\x128\n" +
 	"\x05range\x18\x01 \x01(\v2\".contender.meta.v1.RangeDescriptorR\x05range\x12>\n" +
 	"\breplicas\x18\x02 \x03(\v2\".contender.meta.v1.ReplicaProgressR\breplicas\x12\x16\n" +
@@ -8338,7 +8497,7 @@ func file_metashards_metapb_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_metashards_metapb_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
+var file_metashards_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 94)
 var file_metashards_metapb_meta_proto_goTypes = []any{
 	(Status)(0),             // 0: contender.meta.v1.Status
 	(Verdict)(0),            // 1: contender.meta.v1.Verdict
@@ -8396,45 +8555,47 @@ var file_metashards_metapb_meta_proto_goTypes = []any{
 	(*CompareReplicas)(nil), // 53: contender.meta.v1.CompareReplicas
 	(*Result)(nil),          // 54: contender.meta.v1.Result
 	(*Query)(nil),           // 55: contender.meta.v1.Query
-	(*FindShards)(nil),      // 56: contender.meta.v1.FindShards
-	(*ShardReference)(nil),  // 57: contender.meta.v1.ShardReference
-	(*FindSplit)(nil),       // 58: contender.meta.v1.FindSplit
-	(*GetRange)(nil),        // 59: contender.meta.v1.GetRange
-	(*GetVersion)(nil),      // 60: contender.meta.v1.GetVersion
-	(*ListKeys)(nil),        // 61: contender.meta.v1.ListKeys
-	(*ListVersions)(nil),    // 62: contender.meta.v1.ListVersions
-	(*GetUpload)(nil),       // 63: contender.meta.v1.GetUpload
-	(*ListParts)(nil),       // 64: contender.meta.v1.ListParts
-	(*ListUploads)(nil),     // 65: contender.meta.v1.ListUploads
-	(*GetBucket)(nil),       // 66: contender.meta.v1.GetBucket
-	(*ListBuckets)(nil),     // 67: contender.meta.v1.ListBuckets
-	(*GetSystem)(nil),       // 68: contender.meta.v1.GetSystem
-	(*ListOutbox)(nil),      // 69: contender.meta.v1.ListOutbox
-	(*GetUsage)(nil),        // 70: contender.meta.v1.GetUsage
-	(*ListItem)(nil),        // 71: contender.meta.v1.ListItem
-	(*OutboxItem)(nil),      // 72: contender.meta.v1.OutboxItem
-	(*Answer)(nil),          // 73: contender.meta.v1.Answer
-	(*RangeReport)(nil),     // 74: contender.meta.v1.RangeReport
-	(*ReplicaProgress)(nil), // 75: contender.meta.v1.ReplicaProgress
-	(*Proposal)(nil),        // 76: contender.meta.v1.Proposal
-	(*ReplicaMessage)(nil),  // 77: contender.meta.v1.ReplicaMessage
-	(*ReplicaRemake)(nil),   // 78: contender.meta.v1.ReplicaRemake
-	(*ReplicaSum)(nil),      // 79: contender.meta.v1.ReplicaSum
-	(*Claim)(nil),           // 80: contender.meta.v1.Claim
-	(*PromiseRequest)(nil),  // 81: contender.meta.v1.PromiseRequest
-	(*PromiseAnswer)(nil),   // 82: contender.meta.v1.PromiseAnswer
-	(*Hello)(nil),           // 83: contender.meta.v1.Hello
-	(*DiskLife)(nil),        // 84: contender.meta.v1.DiskLife
-	(*Beat)(nil),            // 85: contender.meta.v1.Beat
-	(*MapOffer)(nil),        // 86: contender.meta.v1.MapOffer
-	(*ProposeRequest)(nil),  // 87: contender.meta.v1.ProposeRequest
-	(*QueryRequest)(nil),    // 88: contender.meta.v1.QueryRequest
-	(*RowsRequest)(nil),     // 89: contender.meta.v1.RowsRequest
-	(*RowPair)(nil),         // 90: contender.meta.v1.RowPair
-	(*RowsAnswer)(nil),      // 91: contender.meta.v1.RowsAnswer
-	(*PayloadRequest)(nil),  // 92: contender.meta.v1.PayloadRequest
-	(*ReleaseRequest)(nil),  // 93: contender.meta.v1.ReleaseRequest
-	(*Failure)(nil),         // 94: contender.meta.v1.Failure
+	(*ListBlobs)(nil),       // 56: contender.meta.v1.ListBlobs
+	(*BlobItem)(nil),        // 57: contender.meta.v1.BlobItem
+	(*FindShards)(nil),      // 58: contender.meta.v1.FindShards
+	(*ShardReference)(nil),  // 59: contender.meta.v1.ShardReference
+	(*FindSplit)(nil),       // 60: contender.meta.v1.FindSplit
+	(*GetRange)(nil),        // 61: contender.meta.v1.GetRange
+	(*GetVersion)(nil),      // 62: contender.meta.v1.GetVersion
+	(*ListKeys)(nil),        // 63: contender.meta.v1.ListKeys
+	(*ListVersions)(nil),    // 64: contender.meta.v1.ListVersions
+	(*GetUpload)(nil),       // 65: contender.meta.v1.GetUpload
+	(*ListParts)(nil),       // 66: contender.meta.v1.ListParts
+	(*ListUploads)(nil),     // 67: contender.meta.v1.ListUploads
+	(*GetBucket)(nil),       // 68: contender.meta.v1.GetBucket
+	(*ListBuckets)(nil),     // 69: contender.meta.v1.ListBuckets
+	(*GetSystem)(nil),       // 70: contender.meta.v1.GetSystem
+	(*ListOutbox)(nil),      // 71: contender.meta.v1.ListOutbox
+	(*GetUsage)(nil),        // 72: contender.meta.v1.GetUsage
+	(*ListItem)(nil),        // 73: contender.meta.v1.ListItem
+	(*OutboxItem)(nil),      // 74: contender.meta.v1.OutboxItem
+	(*Answer)(nil),          // 75: contender.meta.v1.Answer
+	(*RangeReport)(nil),     // 76: contender.meta.v1.RangeReport
+	(*ReplicaProgress)(nil), // 77: contender.meta.v1.ReplicaProgress
+	(*Proposal)(nil),        // 78: contender.meta.v1.Proposal
+	(*ReplicaMessage)(nil),  // 79: contender.meta.v1.ReplicaMessage
+	(*ReplicaRemake)(nil),   // 80: contender.meta.v1.ReplicaRemake
+	(*ReplicaSum)(nil),      // 81: contender.meta.v1.ReplicaSum
+	(*Claim)(nil),           // 82: contender.meta.v1.Claim
+	(*PromiseRequest)(nil),  // 83: contender.meta.v1.PromiseRequest
+	(*PromiseAnswer)(nil),   // 84: contender.meta.v1.PromiseAnswer
+	(*Hello)(nil),           // 85: contender.meta.v1.Hello
+	(*DiskLife)(nil),        // 86: contender.meta.v1.DiskLife
+	(*Beat)(nil),            // 87: contender.meta.v1.Beat
+	(*MapOffer)(nil),        // 88: contender.meta.v1.MapOffer
+	(*ProposeRequest)(nil),  // 89: contender.meta.v1.ProposeRequest
+	(*QueryRequest)(nil),    // 90: contender.meta.v1.QueryRequest
+	(*RowsRequest)(nil),     // 91: contender.meta.v1.RowsRequest
+	(*RowPair)(nil),         // 92: contender.meta.v1.RowPair
+	(*RowsAnswer)(nil),      // 93: contender.meta.v1.RowsAnswer
+	(*PayloadRequest)(nil),  // 94: contender.meta.v1.PayloadRequest
+	(*ReleaseRequest)(nil),  // 95: contender.meta.v1.ReleaseRequest
+	(*Failure)(nil),         // 96: contender.meta.v1.Failure
 }
 var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	3,   // 0: contender.meta.v1.Extent.coding:type_name -> contender.meta.v1.Coding
@@ -8500,57 +8661,60 @@ var file_metashards_metapb_meta_proto_depIdxs = []int32{
 	54,  // 60: contender.meta.v1.Result.results:type_name -> contender.meta.v1.Result
 	28,  // 61: contender.meta.v1.Result.range:type_name -> contender.meta.v1.RangeDescriptor
 	28,  // 62: contender.meta.v1.Result.split:type_name -> contender.meta.v1.RangeDescriptor
-	60,  // 63: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
-	61,  // 64: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
-	62,  // 65: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
-	63,  // 66: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
-	64,  // 67: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
-	65,  // 68: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
-	66,  // 69: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
-	67,  // 70: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
-	68,  // 71: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
-	69,  // 72: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
-	70,  // 73: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
-	59,  // 74: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
-	58,  // 75: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
-	56,  // 76: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
-	57,  // 77: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
-	16,  // 78: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
-	15,  // 79: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
-	18,  // 80: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
-	21,  // 81: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
-	0,   // 82: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
-	15,  // 83: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
-	71,  // 84: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
-	18,  // 85: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
-	14,  // 86: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
-	29,  // 87: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
-	29,  // 88: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
-	30,  // 89: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
-	72,  // 90: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
-	25,  // 91: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
-	74,  // 92: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
-	1,   // 93: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
-	28,  // 94: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
-	75,  // 95: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
-	32,  // 96: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
-	81,  // 97: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
-	82,  // 98: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
-	79,  // 99: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
-	78,  // 100: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
-	80,  // 101: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
-	80,  // 102: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
-	84,  // 103: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
-	84,  // 104: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
-	32,  // 105: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
-	55,  // 106: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
-	90,  // 107: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
-	2,   // 108: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
-	109, // [109:109] is the sub-list for method output_type
-	109, // [109:109] is the sub-list for method input_type
-	109, // [109:109] is the sub-list for extension type_name
-	109, // [109:109] is the sub-list for extension extendee
-	0,   // [0:109] is the sub-list for field type_name
+	62,  // 63: contender.meta.v1.Query.get:type_name -> contender.meta.v1.GetVersion
+	63,  // 64: contender.meta.v1.Query.list_keys:type_name -> contender.meta.v1.ListKeys
+	64,  // 65: contender.meta.v1.Query.list_versions:type_name -> contender.meta.v1.ListVersions
+	65,  // 66: contender.meta.v1.Query.get_upload:type_name -> contender.meta.v1.GetUpload
+	66,  // 67: contender.meta.v1.Query.list_parts:type_name -> contender.meta.v1.ListParts
+	67,  // 68: contender.meta.v1.Query.list_uploads:type_name -> contender.meta.v1.ListUploads
+	68,  // 69: contender.meta.v1.Query.get_bucket:type_name -> contender.meta.v1.GetBucket
+	69,  // 70: contender.meta.v1.Query.list_buckets:type_name -> contender.meta.v1.ListBuckets
+	70,  // 71: contender.meta.v1.Query.get_system:type_name -> contender.meta.v1.GetSystem
+	71,  // 72: contender.meta.v1.Query.list_outbox:type_name -> contender.meta.v1.ListOutbox
+	72,  // 73: contender.meta.v1.Query.get_usage:type_name -> contender.meta.v1.GetUsage
+	61,  // 74: contender.meta.v1.Query.get_range:type_name -> contender.meta.v1.GetRange
+	60,  // 75: contender.meta.v1.Query.find_split:type_name -> contender.meta.v1.FindSplit
+	58,  // 76: contender.meta.v1.Query.find_shards:type_name -> contender.meta.v1.FindShards
+	56,  // 77: contender.meta.v1.Query.list_blobs:type_name -> contender.meta.v1.ListBlobs
+	6,   // 78: contender.meta.v1.BlobItem.blobs:type_name -> contender.meta.v1.Blob
+	59,  // 79: contender.meta.v1.FindShards.shards:type_name -> contender.meta.v1.ShardReference
+	16,  // 80: contender.meta.v1.ListItem.current:type_name -> contender.meta.v1.Current
+	15,  // 81: contender.meta.v1.ListItem.version:type_name -> contender.meta.v1.Version
+	18,  // 82: contender.meta.v1.ListItem.upload:type_name -> contender.meta.v1.Upload
+	21,  // 83: contender.meta.v1.OutboxItem.value:type_name -> contender.meta.v1.OutboxRow
+	0,   // 84: contender.meta.v1.Answer.status:type_name -> contender.meta.v1.Status
+	15,  // 85: contender.meta.v1.Answer.version:type_name -> contender.meta.v1.Version
+	73,  // 86: contender.meta.v1.Answer.items:type_name -> contender.meta.v1.ListItem
+	18,  // 87: contender.meta.v1.Answer.upload:type_name -> contender.meta.v1.Upload
+	14,  // 88: contender.meta.v1.Answer.parts:type_name -> contender.meta.v1.Part
+	29,  // 89: contender.meta.v1.Answer.bucket:type_name -> contender.meta.v1.Bucket
+	29,  // 90: contender.meta.v1.Answer.buckets:type_name -> contender.meta.v1.Bucket
+	30,  // 91: contender.meta.v1.Answer.record:type_name -> contender.meta.v1.SystemRecord
+	74,  // 92: contender.meta.v1.Answer.outbox:type_name -> contender.meta.v1.OutboxItem
+	25,  // 93: contender.meta.v1.Answer.usage:type_name -> contender.meta.v1.Usage
+	76,  // 94: contender.meta.v1.Answer.range:type_name -> contender.meta.v1.RangeReport
+	1,   // 95: contender.meta.v1.Answer.verdicts:type_name -> contender.meta.v1.Verdict
+	57,  // 96: contender.meta.v1.Answer.blobs:type_name -> contender.meta.v1.BlobItem
+	28,  // 97: contender.meta.v1.RangeReport.range:type_name -> contender.meta.v1.RangeDescriptor
+	77,  // 98: contender.meta.v1.RangeReport.replicas:type_name -> contender.meta.v1.ReplicaProgress
+	32,  // 99: contender.meta.v1.Proposal.commands:type_name -> contender.meta.v1.Command
+	83,  // 100: contender.meta.v1.ReplicaMessage.ask:type_name -> contender.meta.v1.PromiseRequest
+	84,  // 101: contender.meta.v1.ReplicaMessage.promise:type_name -> contender.meta.v1.PromiseAnswer
+	81,  // 102: contender.meta.v1.ReplicaMessage.sum:type_name -> contender.meta.v1.ReplicaSum
+	80,  // 103: contender.meta.v1.ReplicaMessage.remake:type_name -> contender.meta.v1.ReplicaRemake
+	82,  // 104: contender.meta.v1.PromiseRequest.released:type_name -> contender.meta.v1.Claim
+	82,  // 105: contender.meta.v1.PromiseAnswer.doubts:type_name -> contender.meta.v1.Claim
+	86,  // 106: contender.meta.v1.Hello.lives:type_name -> contender.meta.v1.DiskLife
+	86,  // 107: contender.meta.v1.Hello.unknown:type_name -> contender.meta.v1.DiskLife
+	32,  // 108: contender.meta.v1.ProposeRequest.command:type_name -> contender.meta.v1.Command
+	55,  // 109: contender.meta.v1.QueryRequest.query:type_name -> contender.meta.v1.Query
+	92,  // 110: contender.meta.v1.RowsAnswer.rows:type_name -> contender.meta.v1.RowPair
+	2,   // 111: contender.meta.v1.Failure.source:type_name -> contender.meta.v1.Failure.Source
+	112, // [112:112] is the sub-list for method output_type
+	112, // [112:112] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_metashards_metapb_meta_proto_init() }
@@ -8603,6 +8767,7 @@ func file_metashards_metapb_meta_proto_init() {
 		(*Query_GetRange)(nil),
 		(*Query_FindSplit)(nil),
 		(*Query_FindShards)(nil),
+		(*Query_ListBlobs)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -8610,7 +8775,7 @@ func file_metashards_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metashards_metapb_meta_proto_rawDesc), len(file_metashards_metapb_meta_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   92,
+			NumMessages:   94,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -165,6 +165,9 @@ func newMap(t testing.TB, disks int) *clustermap.Map {
 	return m
 }
 
+// Fleet returns the disks as the layer finds them.
+func (l *Layer) Fleet() disk.Fleet { return fleet(l.Disks) }
+
 // EmptyOutbox does what is due in the outbox of the first bucket's first range. alive says which disks answer; nil: all do.
 func (l *Layer) EmptyOutbox(t testing.TB, alive func(disk.ID) bool) {
 	t.Helper()
