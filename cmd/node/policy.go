@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/contender/contender/gateway/admin"
+	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/objectlayer"
 	"github.com/contender/contender/objectlayer/compress"
 	"github.com/contender/contender/objectlayer/placement"
@@ -14,8 +16,9 @@ import (
 
 var _ admin.Keeper = (*Node)(nil)
 
-// checkPolicy says why a bucket's bytes cannot be kept by a policy.
-func (n *Node) checkPolicy(text string) error {
+// checkPolicy sees to it that a bucket's bytes can be kept by a policy, and says why they cannot. One that asks for more slots than
+// the placement groups have gets groups of its own, if there are enough domains for it.
+func (n *Node) checkPolicy(ctx context.Context, text string) error {
 	p, err := placement.ParsePolicy(text)
 	if err != nil || p.IsAuto() {
 		return err
@@ -25,14 +28,27 @@ func (n *Node) checkPolicy(text string) error {
 	if err != nil {
 		return err
 	}
-	widest := 0
-	for i := range m.Groups {
-		if g := &m.Groups[i]; !g.Closed {
-			widest = max(widest, len(g.Slots))
-		}
+	if placement.Widest(m) >= c.K+c.M || slices.Contains(m.Wide, p.String()) {
+		return nil
 	}
-	if c.K+c.M > widest {
-		return fmt.Errorf("policy %v needs placement groups of %d slots; those of this cluster have %d", p, c.K+c.M, widest)
+	full := false
+	err = n.changeMap(ctx, func(m *clustermap.Map) (bool, error) {
+		if full = len(m.Wide) >= clustermap.WideMost; full || slices.Contains(m.Wide, p.String()) {
+			return false, nil
+		}
+		m.Wide = append(m.Wide, p.String())
+		grown, more, err := placement.GrowGroups(m)
+		if err == nil && more {
+			n.env.Log.Info("placement groups are laid for a policy", "policy", p.String(), "groups", len(grown.Groups)-len(m.Groups))
+			*m = *grown
+		}
+		return true, nil // the planner lays what could not be laid now
+	})
+	switch {
+	case err != nil:
+		return &objectlayer.Error{Op: "lay placement groups", Kind: objectlayer.KindUnavailable, Err: err}
+	case full:
+		return fmt.Errorf("policy %v needs placement groups of its own, and %d policies have such already", p, clustermap.WideMost)
 	}
 	return nil
 }

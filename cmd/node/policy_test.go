@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/contender/contender/gateway/admin"
+	"github.com/contender/contender/metashards/clustermap"
 	"github.com/contender/contender/objectlayer"
 )
 
@@ -30,10 +32,16 @@ func TestBucketPolicy(t *testing.T) {
 		return c.nodes[1].SetBucket(t.Context(), admin.BucketRequest{Name: testBucket, Policy: policy, Short: &short})
 	}
 	for _, x := range []struct{ policy, coding string }{
-		{"auto", "2+2"}, {"replica:2", "1+1"}, {"ec:2+1", "2+1"}, {"replica:4", "1+3"}, {"ec:3+1", "3+1"}, {"auto", "2+2"},
+		{"auto", "2+2"}, {"replica:2", "1+1"}, {"ec:2+1", "2+1"}, {"replica:4", "1+3"}, {"ec:3+1", "3+1"}, {"ec:4+1", "4+1"}, {"ec:2+3", "2+3"}, {"auto", "2+2"},
 	} {
 		if b, err := set(x.policy, false); err != nil || b.Policy != x.policy || b.Coding != x.coding || b.Short {
 			t.Fatalf("%s: %+v, %v", x.policy, b, err)
+		}
+		for _, y := range c.nodes {
+			await(t, "the groups are known", func() bool {
+				m := y.topology.Map()
+				return !slices.Contains(m.Wide, x.policy) || slices.ContainsFunc(m.Groups, func(g clustermap.Group) bool { return g.For == x.policy })
+			})
 		}
 		for i, by := range c.nodes {
 			by.mustPut("k", large) // by which it hears of the change
@@ -44,7 +52,7 @@ func TestBucketPolicy(t *testing.T) {
 		}
 		s.mustGet("k", large)
 	}
-	for policy, says := range map[string]string{"ec:4+2": "domains", "ec:4+1": "slots", "ec:0+1": "at least one", "best": "want auto"} {
+	for policy, says := range map[string]string{"ec:4+2": "domains", "replica:6": "domains", "ec:0+1": "at least one", "best": "want auto"} {
 		var refused *admin.RequestError
 		if _, err := set(policy, false); !errors.As(err, &refused) || refused.Kind != admin.Invalid || !strings.Contains(refused.Text, says) {
 			t.Errorf("%s: %v, want something about %s", policy, err, says)

@@ -23,6 +23,8 @@ type Delta struct {
 	Region  string `json:"region"`
 	Policy  string `json:"policy"`
 
+	Wide []string `json:"wide,omitempty"`
+
 	Nodes  *Changes[Node, NodeID]        `json:"nodes,omitempty"`
 	Disks  *Changes[Disk, disk.ID]       `json:"disks,omitempty"`
 	Groups *Changes[Group, disk.GroupID] `json:"groups,omitempty"`
@@ -43,7 +45,7 @@ type Changes[T, ID any] struct {
 func Diff(before, after *Map) (*Delta, error) {
 	d := &Delta{
 		Format: after.Format, From: before.Revision, To: after.Revision,
-		Cluster: after.Cluster, Region: after.Region, Policy: after.Policy,
+		Cluster: after.Cluster, Region: after.Region, Policy: after.Policy, Wide: after.Wide,
 		Nodes:  diff(before.Nodes, after.Nodes, nodeID, sameNode),
 		Disks:  diff(before.Disks, after.Disks, diskID, func(a, b Disk) bool { return a == b }),
 		Groups: diff(before.Groups, after.Groups, groupID, sameGroup),
@@ -81,7 +83,7 @@ func (m *Map) Apply(d *Delta) (*Map, error) {
 func (m *Map) changed(d *Delta) (c *Map, sum uint64, err error) {
 	parts, err := m.sumOfParts()
 	c = &Map{
-		Format: d.Format, Revision: d.To, Cluster: d.Cluster, Region: d.Region, Policy: d.Policy,
+		Format: d.Format, Revision: d.To, Cluster: d.Cluster, Region: d.Region, Policy: d.Policy, Wide: d.Wide,
 		Nodes:  apply(&parts, &err, tagNode, m.Nodes, d.Nodes, nodeID, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),
 		Disks:  apply(&parts, &err, tagDisk, m.Disks, d.Disks, diskID, func(a, b Disk) int { return cmp.Compare(a.ID, b.ID) }),
 		Groups: apply(&parts, &err, tagGroup, m.Groups, d.Groups, groupID, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) }),
@@ -167,7 +169,7 @@ func rangeID(r Range) uint64       { return r.ID }
 func copysetID(c Copyset) uint64   { return c.ID }
 
 func sameGroup(a, b Group) bool {
-	return a.ID == b.ID && a.Epoch == b.Epoch && a.K == b.K && a.M == b.M && a.Closed == b.Closed && sameList(a.Slots, b.Slots)
+	return a.ID == b.ID && a.Epoch == b.Epoch && a.K == b.K && a.M == b.M && a.Closed == b.Closed && a.For == b.For && sameList(a.Slots, b.Slots)
 }
 
 func sameRange(a, b Range) bool {

@@ -64,6 +64,8 @@ type Group struct {
 	K      int          `json:"k"`
 	M      int          `json:"m"`
 	Closed bool         `json:"closed,omitempty"` // takes no new writes
+	// For is the policy for whose buckets the group was laid, one of Map.Wide; empty: the cluster's own.
+	For string `json:"for,omitempty"`
 }
 
 // Replica is one member of a range's Raft group. A learner never votes. While the group is in a joint configuration, an
@@ -102,6 +104,9 @@ type Copyset struct {
 	Disks []disk.ID `json:"disks"` // ascending
 }
 
+// WideMost is how many policies may have groups of their own.
+const WideMost = 8
+
 // Map is the cluster map.
 type Map struct {
 	Format   int    `json:"format"`
@@ -109,6 +114,9 @@ type Map struct {
 	Cluster  string `json:"cluster"`  // disk.ClusterID in text
 	Region   string `json:"region"`
 	Policy   string `json:"policy"` // the cluster-wide policy: "auto", "ec:k+m", "replica:n"
+	// Wide are policies of buckets that ask for more slots than the groups of the cluster's own policy have, and hence for groups of
+	// their own: WideMost at most.
+	Wide []string `json:"wide,omitempty"`
 
 	Nodes  []Node  `json:"nodes"`  // ascending by id
 	Disks  []Disk  `json:"disks"`  // ascending by id
@@ -146,6 +154,7 @@ func Unmarshal(b []byte) (*Map, error) {
 func (m *Map) Clone() *Map {
 	c := *m
 	c.kept = nil
+	c.Wide = slices.Clone(m.Wide)
 	c.Nodes = slices.Clone(m.Nodes)
 	c.Disks = slices.Clone(m.Disks)
 	c.Groups = slices.Clone(m.Groups)

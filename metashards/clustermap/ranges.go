@@ -85,7 +85,7 @@ func (m *Map) RangeAt(start []byte) *Range {
 
 // OnlyRangesDiffer reports whether two maps are the same but for their revisions and ranges.
 func OnlyRangesDiffer(a, b *Map) bool {
-	return a.Format == b.Format && a.Cluster == b.Cluster && a.Region == b.Region && a.Policy == b.Policy &&
+	return a.Format == b.Format && a.Cluster == b.Cluster && a.Region == b.Region && a.Policy == b.Policy && slices.Equal(a.Wide, b.Wide) &&
 		slices.EqualFunc(a.Nodes, b.Nodes, sameNode) && slices.Equal(a.Disks, b.Disks) &&
 		slices.EqualFunc(a.Groups, b.Groups, sameGroup) && slices.EqualFunc(a.Copysets, b.Copysets, sameCopyset)
 }

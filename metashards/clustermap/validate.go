@@ -3,6 +3,7 @@ package clustermap
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/contender/contender/disk"
 )
@@ -24,6 +25,14 @@ func (m *Map) Validate() error {
 	}
 	if err := ascending("group", m.Groups, func(g Group) uint64 { return uint64(g.ID) }); err != nil {
 		return err
+	}
+	if len(m.Wide) > WideMost {
+		return fmt.Errorf("cluster map: %d policies with groups of their own, at most %d", len(m.Wide), WideMost)
+	}
+	for i, p := range m.Wide {
+		if p == "" || slices.Contains(m.Wide[:i], p) {
+			return fmt.Errorf("cluster map: policy %q is named twice or empty", p)
+		}
 	}
 	known := make(map[disk.ID]bool, len(m.Disks))
 	for _, d := range m.Disks {

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 
 	"github.com/contender/contender/metashards/metapb"
 	"github.com/contender/contender/objectlayer"
@@ -13,7 +14,7 @@ import (
 // SetPlacement implements objectlayer.Buckets.
 func (s *Store) SetPlacement(ctx context.Context, name string, p objectlayer.Placement) error {
 	const op = "set placement"
-	if err := s.judge(op, name, p); err != nil {
+	if err := s.judge(ctx, op, name, p); err != nil {
 		return err
 	}
 	return s.alter(ctx, op, name, func(b *metapb.Bucket) bool {
@@ -24,13 +25,17 @@ func (s *Store) SetPlacement(ctx context.Context, name string, p objectlayer.Pla
 }
 
 // judge refuses a placement that makes no sense, or that cannot be kept.
-func (s *Store) judge(op, name string, p objectlayer.Placement) error {
+func (s *Store) judge(ctx context.Context, op, name string, p objectlayer.Placement) error {
 	_, err := placement.ParsePolicy(p.Policy)
 	if err == nil {
-		err = s.policies(p.Policy)
+		err = compress.Check(p.Compress)
 	}
 	if err == nil {
-		err = compress.Check(p.Compress)
+		err = s.policies(ctx, p.Policy)
+	}
+	var known *objectlayer.Error
+	if errors.As(err, &known) {
+		return err
 	}
 	if err != nil {
 		return record.Fail(op, objectlayer.KindInvalidArgument, name, "", err.Error())

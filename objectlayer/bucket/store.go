@@ -17,15 +17,16 @@ const opDelete = "delete bucket"
 // Store implements objectlayer.Buckets.
 type Store struct {
 	r        *Resolver
-	policies func(policy string) error
+	policies func(ctx context.Context, policy string) error
 }
 
 var _ objectlayer.Buckets = (*Store)(nil)
 
-// New returns a Store. Policies says why a placement policy cannot be kept; nil: all can.
-func New(r *Resolver, policies func(policy string) error) *Store {
+// New returns a Store. Policies sees to it that a placement policy can be kept, and says why it cannot: an *objectlayer.Error is
+// handed on, any other is the caller's fault; nil: all can.
+func New(r *Resolver, policies func(ctx context.Context, policy string) error) *Store {
 	if policies == nil {
-		policies = func(string) error { return nil }
+		policies = func(context.Context, string) error { return nil }
 	}
 	return &Store{r, policies}
 }
@@ -33,7 +34,7 @@ func New(r *Resolver, policies func(policy string) error) *Store {
 // Create makes a bucket; KindBucketExists, with the bucket as it is, if the name is taken.
 func (s *Store) Create(ctx context.Context, b objectlayer.Bucket) (objectlayer.Bucket, error) {
 	const op = "create bucket"
-	if err := s.judge(op, b.Name, b.Placement); err != nil {
+	if err := s.judge(ctx, op, b.Name, b.Placement); err != nil {
 		return objectlayer.Bucket{}, err
 	}
 	for range roundsMax {

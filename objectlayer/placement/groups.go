@@ -13,7 +13,9 @@ import (
 // Defaults of BuildOptions.
 const (
 	DefaultSlotsPerDisk = 100
-	DefaultScatter      = 64
+	// WideSlotsPerDisk is the same for the groups of a bucket's wide policy.
+	WideSlotsPerDisk = 40
+	DefaultScatter   = 64
 )
 
 // BuildOptions says which groups are wanted.

@@ -23,29 +23,53 @@ import (
 // before its disks or its policy change. Chance comes from the cluster's id and the number of the layout: every node
 // gives the same answer.
 //
+// The same holds for each of the map's wide policies and the groups that were laid for it; one that the disks can't keep any more
+// keeps what it has.
+//
 // It is an error if the map's disks can't keep the policy, or if layout numbers run out.
 func GrowGroups(m *clustermap.Map) (*clustermap.Map, bool, error) {
-	g, err := newGrowth(m)
-	if err != nil {
-		return nil, false, fmt.Errorf("grow placement groups: %w", err)
+	grown, more := m, false
+	for _, family := range append([]string{""}, m.Wide...) {
+		g, err := newGrowth(grown, family)
+		if err != nil && family != "" {
+			continue
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("grow placement groups: %w", err)
+		}
+		fits, err := g.fits()
+		if err != nil {
+			return m, false, err
+		}
+		if fits {
+			continue
+		}
+		if grown, err = g.grow(grown); err != nil {
+			return nil, false, err
+		}
+		more = true
 	}
-	if fits, err := g.fits(); fits || err != nil {
-		return m, false, err
-	}
+	return grown, more, nil
+}
+
+// grow returns a clone of the map with a new layout, and what was open of the family closed.
+func (g *growth) grow(m *clustermap.Map) (*clustermap.Map, error) {
 	layout, err := nextLayout(m)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	groups, err := g.build(layout)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	grown := m.Clone()
 	for i := range grown.Groups {
-		grown.Groups[i].Closed = true
+		if x := &grown.Groups[i]; x.For == g.family {
+			x.Closed = true
+		}
 	}
 	grown.Groups = append(grown.Groups, groups...)
-	return grown, true, nil
+	return grown, nil
 }
 
 // nextLayout returns the number behind the highest in use. Numbers are not used again.
@@ -63,6 +87,7 @@ func nextLayout(m *clustermap.Map) (uint16, error) {
 // growth judges the open layout of a map.
 type growth struct {
 	m       *clustermap.Map // disks in order, no groups
+	family  string          // the wide policy; empty: the cluster's own
 	policy  Policy
 	coding  Coding
 	places  *clustermap.Places
@@ -70,14 +95,14 @@ type growth struct {
 	builder *builder // knows shares and limits
 }
 
-func newGrowth(m *clustermap.Map) (*growth, error) {
-	policy, err := ParsePolicy(m.Policy)
+func newGrowth(m *clustermap.Map, family string) (*growth, error) {
+	policy, err := ParsePolicy(cmp.Or(family, m.Policy))
 	if err != nil {
 		return nil, err
 	}
 	bare := *m.Standing()
 	bare.Disks = slices.SortedFunc(slices.Values(bare.Disks), func(a, b clustermap.Disk) int { return cmp.Compare(a.ID, b.ID) })
-	g := &growth{m: &bare, policy: policy, places: clustermap.NewPlaces(&bare)}
+	g := &growth{m: &bare, family: family, policy: policy, places: clustermap.NewPlaces(&bare)}
 	if g.coding, err = policy.on(g.places); err != nil {
 		return nil, err
 	}
@@ -85,7 +110,7 @@ func newGrowth(m *clustermap.Map) (*growth, error) {
 		return nil, fmt.Errorf("the map has no disks")
 	}
 	for _, x := range m.Groups {
-		if !x.Closed {
+		if !x.Closed && x.For == family {
 			g.open = append(g.open, x)
 		}
 	}
@@ -95,10 +120,18 @@ func newGrowth(m *clustermap.Map) (*growth, error) {
 
 // build lays a layout.
 func (g *growth) build(layout uint16) ([]clustermap.Group, error) {
-	return Build(g.m, BuildOptions{
+	o := BuildOptions{
 		Policy: g.policy, FirstID: disk.FirstGroup(layout),
 		Rand: rand.New(rand.NewPCG(xxh3.HashString(g.m.Cluster), uint64(layout))),
-	})
+	}
+	if g.family != "" {
+		o.SlotsPerDisk = WideSlotsPerDisk
+	}
+	groups, err := Build(g.m, o)
+	for i := range groups {
+		groups[i].For = g.family
+	}
+	return groups, err
 }
 
 // fits reports whether the open layout may stay.

@@ -2,7 +2,9 @@ package placement
 
 import (
 	"fmt"
+	"iter"
 	"slices"
+	"sort"
 
 	"github.com/zeebo/xxh3"
 
@@ -56,8 +58,11 @@ const wholeTries = 8
 // shards. With no more live slots than parity shards it refuses by a *TooFewError, unless the request is Short. A policy that asks for fewer shards
 // than the groups have slots gets some slots of one, rotated by blob; one that asks for more gets fewer data shards.
 func Pick(r Request) (Choice, error) {
-	groups := r.Map.Groups
-	if len(groups) == 0 {
+	open := openRuns(r.Map.Groups, familyOf(r.Map, r.Policy))
+	if len(open) == 0 {
+		open = openRuns(r.Map.Groups, "")
+	}
+	if len(open) == 0 {
 		return Choice{}, &TooFewError{Policy: r.Policy, Need: r.Policy.fixed.M + 1}
 	}
 	var seed [20]byte
@@ -65,21 +70,82 @@ func Pick(r Request) (Choice, error) {
 	seed[16], seed[17], seed[18], seed[19] = byte(r.Extent>>24), byte(r.Extent>>16), byte(r.Extent>>8), byte(r.Extent)
 	h := xxh3.Hash(seed[:])
 	for i := range uint64(wholeTries) {
-		g := &groups[mix(h+i)%uint64(len(groups))]
+		g := open.at(mix(h + i))
 		if c := r.coding(g); !r.closed(g) && r.live(g) == len(g.Slots) && len(g.Slots) >= c.K+c.M {
 			return r.choose(g, h), nil
 		}
 	}
-	return r.best(h)
+	return r.best(open, h)
 }
 
-// best looks at all groups and takes one of those where the most shards of the policy find a place.
-func (r Request) best(h uint64) (Choice, error) {
+// familyOf returns the wide policy of a map for which groups are laid, or are to be, for the buckets of a policy; empty: those of the
+// cluster's own policy serve.
+func familyOf(m *clustermap.Map, p Policy) string {
+	if len(m.Wide) > 0 && !p.IsAuto() && slices.Contains(m.Wide, p.String()) {
+		return p.String()
+	}
+	return ""
+}
+
+// Widest returns how many slots the open groups of the map's own policy have.
+func Widest(m *clustermap.Map) (slots int) {
+	for _, run := range openRuns(m.Groups, "") {
+		slots = max(slots, len(run[0].Slots))
+	}
+	return slots
+}
+
+// runs are groups that lie together in the list of a map: those of a layout.
+type runs [][]clustermap.Group
+
+// openRuns returns the groups of a family that take new writes. A layout is open, or closed, as a whole.
+func openRuns(groups []clustermap.Group, family string) (list runs) {
+	for len(groups) > 0 {
+		first := &groups[0]
+		n := sort.Search(len(groups), func(i int) bool { return groups[i].ID.Layout() > first.ID.Layout() })
+		if !first.Closed && (first.For == family || mutantWideMixed) {
+			list = append(list, groups[:n])
+		}
+		groups = groups[n:]
+	}
+	return list
+}
+
+// all walks over the groups.
+func (r runs) all() iter.Seq[*clustermap.Group] {
+	return func(yield func(*clustermap.Group) bool) {
+		for _, run := range r {
+			for i := range run {
+				if !yield(&run[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// at returns a group by a hash.
+func (r runs) at(h uint64) *clustermap.Group {
+	total := uint64(0)
+	for _, run := range r {
+		total += uint64(len(run))
+	}
+	n := h % total
+	for _, run := range r {
+		if n < uint64(len(run)) {
+			return &run[n]
+		}
+		n -= uint64(len(run))
+	}
+	return nil // cannot be
+}
+
+// best looks at all groups that are open and takes one of those where the most shards of the policy find a place.
+func (r Request) best(open runs, h uint64) (Choice, error) {
 	var best []*clustermap.Group
 	refused := &TooFewError{Policy: r.Policy, Need: r.Policy.fixed.M + 1}
 	most := 0
-	for i := range r.Map.Groups {
-		g := &r.Map.Groups[i]
+	for g := range open.all() {
 		if r.closed(g) {
 			continue
 		}

@@ -64,8 +64,8 @@ func PlacedRange(r *clustermap.Range) []Placed {
 // alive already (nil: all are), with everything still readable: the least over all that is kept in the map's groups and
 // ranges, and over the extra things. Where something is lost already, or nothing is placed at all, it is zero.
 //
-// Usage says in which codings and layouts bytes lie, in any order. Every open group counts, since new writes go there; a
-// closed one counts where bytes lie in its layout; and where bytes have less parity than their groups, that counts. If
+// Usage says in which codings and layouts bytes lie, in any order. Every open group of the cluster's own policy counts, since new writes go
+// there; any other counts where bytes lie in its layout; and where bytes have less parity than their groups, that counts. If
 // it is nil nothing is known of the bytes: every group counts as one in which whole extents lie.
 func Tolerates(m *clustermap.Map, alive func(disk.ID) bool, usage *metapb.Usage, extra ...Placed) clustermap.Tolerance {
 	t := newTolerator(m, alive)
@@ -133,13 +133,16 @@ func BelowPolicy(m *clustermap.Map, usage *metapb.Usage) (below int64) {
 	return below
 }
 
-// InUse reports whether a group counts: an open one does, since new writes go there, a closed one where bytes lie in its
-// layout. With a nil usage all do.
+// InUse reports whether a group counts: an open one of the cluster's own policy does, since new writes go there, any other where
+// bytes lie in its layout. With a nil usage all do.
 func InUse(g *clustermap.Group, usage *metapb.Usage) bool {
-	return usage == nil || !g.Closed || slices.ContainsFunc(usage.Coded, func(c *metapb.CodedBytes) bool {
+	return usage == nil || takesAll(g) || slices.ContainsFunc(usage.Coded, func(c *metapb.CodedBytes) bool {
 		return c.Bytes > 0 && c.Layout == uint32(g.ID.Layout())
 	})
 }
+
+// takesAll reports whether new writes go to a group whatever buckets ask for.
+func takesAll(g *clustermap.Group) bool { return !g.Closed && g.For == "" }
 
 // codingAt is a number of parity shards in a layout.
 type codingAt struct {
@@ -202,9 +205,9 @@ func (t *tolerator) addGroups(m *clustermap.Map, usage *metapb.Usage) {
 		known[layout] = true
 		parity, kept := least[layout]
 		switch {
-		case usage == nil || !g.Closed && (!kept || parity > g.M):
+		case usage == nil || takesAll(g) && (!kept || parity > g.M):
 			parity = g.M
-		case g.Closed && !kept:
+		case !takesAll(g) && !kept:
 			continue
 		}
 		t.add(placedParity(g, parity))

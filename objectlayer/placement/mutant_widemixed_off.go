@@ -1,0 +1,5 @@
+//go:build !mutant_widemixed
+
+package placement
+
+const mutantWideMixed = false
