@@ -15,7 +15,7 @@ import (
 
 // Measures of slow disks.
 const (
-	slowAfter = 3 * time.Second  // of one write and sync
+	slowAfter = 5 * time.Second  // of one write and sync
 	slowPause = 10 * time.Second // until it counts again, once it is quick
 	slowShare = 3                // one in so many disks may be left out
 	slowLook  = 500 * time.Millisecond
