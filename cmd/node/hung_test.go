@@ -157,13 +157,17 @@ func TestHungDisk(t *testing.T) {
 	}
 	write("before", 18, 0)
 	end := h.hang()
-	t.Cleanup(end)       // else nothing can be closed
-	write("first", 3, 0) // some of these find out
+	t.Cleanup(end) // else nothing can be closed
+	first := make(chan error, 1)
+	go func() { first <- c.nodes[2].put("first", bytes.Repeat([]byte("f"), 400_000)) }() // it finds out
 	for _, x := range c.nodes {
 		await(t, "the disk is shown slow", func() bool {
 			states := x.diskStates(h.below)
 			return len(states) == 1 && states[0] == stateSlow
 		})
+	}
+	if err := <-first; err != nil {
+		t.Errorf("the write that found out: %v", err)
 	}
 	write("meanwhile", 18, 3*time.Second)
 	check()

@@ -115,7 +115,7 @@ func (f *full) roomAgain(n int) {
 // TestDisksFull: with one disk full, writes go on on the others; with all full a PUT is told so, GET and DELETE work, what was deleted
 // makes room again; a server that is killed and started while all are full has everything.
 func TestDisksFull(t *testing.T) {
-	size := harness.Pick(240, 1500)
+	size := harness.Pick(160, 1500)
 	f := newFull(t, size/2, size, size, size)
 	taken := f.fill(3 * size)
 	t.Logf("%d MiB were taken by file systems of %d and three times %d MiB", taken, size/2, size)
