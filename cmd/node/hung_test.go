@@ -2,12 +2,14 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -192,4 +194,45 @@ func TestHungDisk(t *testing.T) {
 	}
 	write("after", 18, 0)
 	check()
+}
+
+// TestAside: what is to be done with a folder takes turns, however many come at once; while one hangs the others give up, and afterwards
+// all goes on.
+func TestAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a aside
+		var running, callers sync.WaitGroup
+		in, done := 0, 0
+		for range 20 {
+			callers.Go(func() {
+				err := a.run(&running, func() error {
+					if in++; in != 1 {
+						t.Error("two at once")
+					}
+					time.Sleep(10 * time.Millisecond) // virtual
+					in--
+					done++
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		if done != 20 {
+			t.Errorf("%d of 20 were done", done)
+		}
+		hangs := make(chan struct{})
+		for range 2 {
+			if err := a.run(&running, func() error { <-hangs; return nil }); !errors.Is(err, errFolderBusy) {
+				t.Errorf("while one hangs: %v", err)
+			}
+		}
+		close(hangs)
+		running.Wait()
+		if err := a.run(&running, func() error { return nil }); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }

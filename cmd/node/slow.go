@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/contender/contender/disk"
@@ -76,21 +75,27 @@ const folderPatience = 5 * time.Second
 
 // aside does one thing at a time with a folder, and nobody waits for it for long: a folder may hang. Then it is left behind, one
 // goroutine for each folder at most, until it goes on.
-type aside struct{ busy atomic.Bool }
+type aside struct {
+	once sync.Once
+	turn chan struct{} // holds something while somebody is in
+}
 
-// run does something and returns what came of it, or errFolderBusy.
+// run does something, when its turn comes, and returns what came of it, or errFolderBusy.
 func (a *aside) run(in *sync.WaitGroup, do func() error) error {
-	if !a.busy.CompareAndSwap(false, true) {
+	a.once.Do(func() { a.turn = make(chan struct{}, 1) })
+	t := time.NewTimer(folderPatience)
+	defer t.Stop()
+	select {
+	case a.turn <- struct{}{}:
+	case <-t.C:
 		return errFolderBusy
 	}
 	done := make(chan error, 1)
 	in.Go(func() {
 		err := do()
-		a.busy.Store(false)
+		<-a.turn
 		done <- err
 	})
-	t := time.NewTimer(folderPatience)
-	defer t.Stop()
 	select {
 	case err := <-done:
 		return err
