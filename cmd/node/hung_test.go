@@ -161,15 +161,30 @@ func TestHungDisk(t *testing.T) {
 	end := h.hang()
 	t.Cleanup(end) // else nothing can be closed
 	first := make(chan error, 1)
-	go func() { first <- c.nodes[2].put("first", bytes.Repeat([]byte("f"), 400_000)) }() // it finds out
+	found := make(chan struct{})
+	go func() { // one of these comes to that disk, and finds out
+		for i := 0; ; i++ {
+			select {
+			case <-found:
+				first <- nil
+				return
+			default:
+			}
+			if err := c.nodes[2].put(fmt.Sprintf("first/%d", i), bytes.Repeat([]byte("f"), 400_000)); err != nil {
+				first <- err
+				return
+			}
+		}
+	}()
 	for _, x := range c.nodes {
 		await(t, "the disk is shown slow", func() bool {
 			states := x.diskStates(h.below)
 			return len(states) == 1 && states[0] == stateSlow
 		})
 	}
+	close(found)
 	if err := <-first; err != nil {
-		t.Errorf("the write that found out: %v", err)
+		t.Errorf("the writes that found out: %v", err)
 	}
 	write("meanwhile", 18, 3*time.Second)
 	check()
