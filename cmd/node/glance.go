@@ -1,7 +1,10 @@
 package node
 
 import (
+	"iter"
+
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/heal/audit"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/replica"
@@ -67,6 +70,18 @@ func compare(list []change, before, now []*replica.Status, all bool) []change {
 // leads reports whether a replica leads its range.
 func leads(r *replica.Status) bool { return r != nil && r.Role == roleLeader && r.Descriptor != nil }
 
+// ledData walks over the ranges of data that this node leads, with the positions where they start.
+func (n *Node) ledData() iter.Seq2[*replica.Status, audit.Position] {
+	return func(yield func(*replica.Status, audit.Position) bool) {
+		for _, r := range n.led() {
+			bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
+			if err == nil && bucket != metashards.SystemBucket && !yield(r, audit.Position{Bucket: bucket, Key: key}) {
+				return
+			}
+		}
+	}
+}
+
 // newOutboxes returns a function that lists the start of each range of data that this node leads and whose outbox was ever given a
 // row. Where nothing has changed it is the list of before. It is for one goroutine.
 func (n *Node) newOutboxes() func() []outbox.Position {
@@ -77,13 +92,9 @@ func (n *Node) newOutboxes() func() []outbox.Position {
 			return list
 		}
 		list = nil
-		for _, r := range n.led() {
-			if r.Sequence == 0 {
-				continue
-			}
-			bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
-			if err == nil && bucket != metashards.SystemBucket {
-				list = append(list, outbox.Position{Bucket: bucket, Key: key, Range: r.Range, Sequence: r.Sequence})
+		for r, at := range n.ledData() {
+			if r.Sequence != 0 {
+				list = append(list, outbox.Position{Bucket: at.Bucket, Key: at.Key, Range: r.Range, Sequence: r.Sequence})
 			}
 		}
 		return list

@@ -91,7 +91,7 @@ func (r *remoteHealth) of(node clustermap.NodeID, raw []byte, id disk.ID) (h dis
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k, ok := r.nodes[node]
-	if !ok || &k.raw[0] != &raw[0] && !bytes.Equal(k.raw, raw) {
+	if !ok || !bytes.Equal(k.raw, raw) {
 		var all nodeHealth
 		if err := json.Unmarshal(raw, &all); err != nil {
 			return h, false, false

@@ -248,10 +248,15 @@ func (n *Node) noteLives() error {
 		}
 		n.lives.note(f.ident.Disk, f.lives[len(f.lives)-1])
 	}
-	if err := n.lives.save(&n.running, n.env.FS, n.folders); err != nil {
-		n.env.Log.Warn("the lives of disks could not be kept", "error", err)
-	}
+	n.saveLives(context.Background())
 	return nil
+}
+
+// saveLives keeps what was seen in the folders, as far as these can be written.
+func (n *Node) saveLives(ctx context.Context) {
+	if err := n.lives.save(&n.running, n.env.FS, n.folders); err != nil {
+		n.env.Log.WarnContext(ctx, "the lives of disks could not be kept", "error", err)
+	}
 }
 
 // ownLives tells the last lives of this node's disks.
@@ -310,8 +315,6 @@ func (n *Node) keepLives(ctx context.Context) {
 			return
 		case <-n.lives.changed:
 		}
-		if err := n.lives.save(&n.running, n.env.FS, n.folders); err != nil {
-			n.env.Log.WarnContext(ctx, "the lives of disks could not be kept", "error", err)
-		}
+		n.saveLives(ctx)
 	}
 }

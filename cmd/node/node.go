@@ -20,7 +20,6 @@ import (
 	"github.com/contender/contender/heal/orphan"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/clustermap"
-	"github.com/contender/contender/metashards/keys"
 	"github.com/contender/contender/metashards/mapcopy"
 	"github.com/contender/contender/metashards/router"
 	"github.com/contender/contender/metashards/store"
@@ -350,7 +349,7 @@ func (n *Node) startHealing(run context.Context) error {
 	if err := n.metrics.addOrphans(c); err != nil {
 		return err
 	}
-	a, err := audit.New(audit.Options{Store: n.meta, Topology: n.topology, Fleet: n, Led: n.ledPositions, Log: n.env.Log})
+	a, err := audit.New(audit.Options{Store: n.meta, Topology: n.topology, Fleet: n, Led: n.ledPositions, Now: n.env.Clock, Log: n.env.Log})
 	if err != nil {
 		return err
 	}
@@ -364,11 +363,8 @@ func (n *Node) startHealing(run context.Context) error {
 
 // ledPositions returns the start of each range of data that this node leads.
 func (n *Node) ledPositions() (list []audit.Position) {
-	for _, r := range n.led() {
-		bucket, key, err := keys.ParsePosition(r.Descriptor.Start) // the first range has none
-		if err == nil && bucket != metashards.SystemBucket {
-			list = append(list, audit.Position{Bucket: bucket, Key: key})
-		}
+	for _, at := range n.ledData() {
+		list = append(list, at)
 	}
 	return list
 }

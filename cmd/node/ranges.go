@@ -141,7 +141,7 @@ func (n *Node) splitHot(ctx context.Context, t *tending, r *replica.Status) erro
 // of a while ago.
 func (n *Node) mayBeHot(t *tending, r *replica.Status) bool {
 	now := n.env.Clock()
-	if last, ok := t.hot[r.Range]; ok && now.Sub(last) < loadPause {
+	if now.Sub(t.hot[r.Range]) < loadPause {
 		return false
 	}
 	t.hot[r.Range] = now

@@ -50,17 +50,13 @@ func (n *Node) tooMany() bool {
 	if fresh {
 		return many
 	}
-	slow, all := 0, 0
-	for _, d := range n.topology.Map().Disks {
-		if d.ReplacedBy != 0 {
-			continue
-		}
-		all++
-		if h, state := n.toldOf(d.ID); h.Slow && state == stateSlow {
+	slow, disks := 0, n.topology.Map().Standing().Disks
+	for _, d := range disks {
+		if _, state := n.toldOf(d.ID); state == stateSlow {
 			slow++
 		}
 	}
-	many = slow*slowShare > all
+	many = slow*slowShare > len(disks)
 	n.slow.mu.Lock()
 	defer n.slow.mu.Unlock()
 	n.slow.looked, n.slow.many = now, many

@@ -18,10 +18,15 @@ import (
 // mountOn mounts one folder on another until the test ends.
 func mountOn(t *testing.T, source, target, kind string, flags uintptr) {
 	t.Helper()
+	mount(t, source, target, kind, flags, "")
+}
+
+func mount(t *testing.T, source, target, kind string, flags uintptr, options string) {
+	t.Helper()
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := syscall.Mount(source, target, kind, flags, "")
+	err := syscall.Mount(source, target, kind, flags, options)
 	if errors.Is(err, syscall.EPERM) {
 		t.Skip("NOT RUN: this machine allows no mounts")
 	}
@@ -34,17 +39,7 @@ func mountOn(t *testing.T, source, target, kind string, flags uintptr) {
 // mountSized mounts an empty file system of so many MiB on a folder.
 func mountSized(t *testing.T, target string, mib int) {
 	t.Helper()
-	if err := os.MkdirAll(target, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	err := syscall.Mount("tmpfs", target, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("NOT RUN: this machine allows no mounts")
-	}
-	if err != nil {
-		t.Fatalf("mount on %s: %v", target, err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
+	mount(t, "tmpfs", target, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
 }
 
 func unmount(t *testing.T, target string) {

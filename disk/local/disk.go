@@ -377,7 +377,7 @@ type room struct {
 // Stuck returns for how long the write or sync of the log has been going on that is under way; 0: none is. It never waits.
 func (d *Disk) Stuck() time.Duration {
 	if since := d.w.since.Load(); since != 0 {
-		return max(0, time.Since(time.Unix(0, since)))
+		return time.Since(d.w.opened) - time.Duration(since)
 	}
 	return 0
 }

@@ -102,7 +102,8 @@ type wal struct {
 	batches chan batch
 	stop    chan struct{}
 	done    sync.WaitGroup
-	since   atomic.Int64 // when the write and sync that is under way began, Unix nanoseconds; 0: none is
+	opened  time.Time
+	since   atomic.Int64 // when the write and sync that is under way began, after opened, by no wall clock; 0: none is
 }
 
 // batch is a group commit on its way from the syncer to the applier.
@@ -115,7 +116,7 @@ type batch struct {
 
 func newWAL(d *Disk) *wal {
 	return &wal{
-		d: d, needMark: true, tails: map[uint64]uint64{}, pending: map[disk.ShardID]int{},
+		d: d, needMark: true, opened: time.Now(), tails: map[uint64]uint64{}, pending: map[disk.ShardID]int{},
 		drained: make(chan struct{}), kick: make(chan struct{}, 1), batches: make(chan batch, 1), stop: make(chan struct{}),
 	}
 }
@@ -402,7 +403,7 @@ func (l *wal) syncer() {
 		chunks, b := l.take(all)
 		l.mu.Unlock()
 		var err error
-		l.since.Store(time.Now().UnixNano())
+		l.since.Store(max(1, int64(time.Since(l.opened))))
 		if dirty, err = l.write(chunks, dirty); err == nil && all && dirty != nil {
 			err = l.syncSegment(dirty)
 			dirty = nil

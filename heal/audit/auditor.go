@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/heal/pace"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -30,13 +32,14 @@ type Position struct {
 	Key    []byte
 }
 
-// Options are what an Auditor is made from. Store, Topology, Fleet and Led must be set.
+// Options are what an Auditor is made from. Store, Topology, Fleet, Led and Now must be set.
 type Options struct {
 	Store    metashards.Store
 	Topology metashards.Topology
 	Fleet    disk.Fleet
 	// Led returns the start of each range of data that this node leads now. It must not block.
 	Led func() []Position
+	Now func() time.Time
 	// Interval is the time between two passes, and before the first; 0: IntervalDefault.
 	Interval time.Duration
 	// Rate is how many extents are looked at in a second at most; 0: RateDefault.
@@ -53,8 +56,8 @@ type Auditor struct {
 
 // New returns an Auditor.
 func New(o Options) (*Auditor, error) {
-	if o.Store == nil || o.Topology == nil || o.Fleet == nil || o.Led == nil {
-		return nil, errors.New("audit: options without store, topology, fleet or ranges")
+	if o.Store == nil || o.Topology == nil || o.Fleet == nil || o.Led == nil || o.Now == nil {
+		return nil, errors.New("audit: options without store, topology, fleet, ranges or clock")
 	}
 	o.Interval = cmp.Or(o.Interval, IntervalDefault)
 	o.Rate = cmp.Or(o.Rate, RateDefault)
@@ -82,7 +85,7 @@ func (a *Auditor) Found() (short, lost int64, ended time.Time) {
 
 // Run makes passes until ctx ends.
 func (a *Auditor) Run(ctx context.Context) {
-	for wait(ctx, a.o.Interval) {
+	for pace.Wait(ctx, a.o.Interval) {
 		r, err := a.Pass(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.o.Log.Warn("not all records could be audited", "error", err)
@@ -90,18 +93,6 @@ func (a *Auditor) Run(ctx context.Context) {
 		if r.Short > 0 {
 			a.o.Log.Error("shards are missing that records name", "extents", r.Extents, "short", r.Short, "lost", r.Lost)
 		}
-	}
-}
-
-// wait reports whether so much time has passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 
@@ -120,7 +111,7 @@ func (a *Auditor) Pass(ctx context.Context) (total Result, err error) {
 	}
 	a.short.Store(total.Short)
 	a.lost.Store(total.Lost)
-	a.ended.Store(time.Now().Unix())
+	a.ended.Store(a.o.Now().Unix())
 	return total, errors.Join(failed...)
 }
 
@@ -133,34 +124,38 @@ func (r *Result) add(o Result) {
 
 // passRange walks the range at a position.
 func (a *Auditor) passRange(ctx context.Context, at Position) (total Result, err error) {
+	err = a.walk(ctx, at, false, func(item *metapb.BlobItem) error {
+		r, err := a.auditRow(ctx, item)
+		total.add(r)
+		return err
+	})
+	return total, err
+}
+
+// walk calls fn for each row of the range at a position that names blobs, or for those of its key alone, until fn returns an error,
+// which walk returns.
+func (a *Auditor) walk(ctx context.Context, at Position, oneKey bool, fn func(*metapb.BlobItem) error) error {
 	for after := []byte(nil); ; {
-		page, err := a.page(ctx, at, &metapb.ListBlobs{After: after, Limit: pageRows})
+		page, err := a.o.Store.Query(ctx, &metapb.Query{
+			Format: format, Bucket: at.Bucket, Key: at.Key,
+			Op: &metapb.Query_ListBlobs{ListBlobs: &metapb.ListBlobs{After: after, Limit: pageRows, OneKey: oneKey}},
+		})
+		if err == nil && page.Status != metapb.Status_OK {
+			err = fmt.Errorf("list records: %v %s", page.Status, page.Detail)
+		}
 		if err != nil {
-			return total, err
+			return err
 		}
 		for _, item := range page.Blobs {
-			r, err := a.auditRow(ctx, item)
-			total.add(r)
-			if err != nil {
-				return total, err
+			if err := fn(item); err != nil {
+				return err
 			}
 		}
 		if !page.Truncated || bytes.Compare(page.Next, after) <= 0 {
-			return total, nil
+			return nil
 		}
 		after = page.Next
 	}
-}
-
-func (a *Auditor) page(ctx context.Context, at Position, q *metapb.ListBlobs) (*metapb.Answer, error) {
-	page, err := a.o.Store.Query(ctx, &metapb.Query{
-		Format: format, Bucket: at.Bucket, Key: at.Key,
-		Op: &metapb.Query_ListBlobs{ListBlobs: q},
-	})
-	if err == nil && page.Status != metapb.Status_OK {
-		err = fmt.Errorf("list records: %v %s", page.Status, page.Detail)
-	}
-	return page, err
 }
 
 // auditRow looks at all extents that a row names.
@@ -180,7 +175,7 @@ func (a *Auditor) auditRow(ctx context.Context, item *metapb.BlobItem) (total Re
 					"extent", e.Number, "group", e.Group, "lost", r.Lost > 0)
 			}
 			total.add(r)
-			if !wait(ctx, time.Second/time.Duration(a.o.Rate)) {
+			if !pace.Wait(ctx, time.Second/time.Duration(a.o.Rate)) {
 				return total, ctx.Err()
 			}
 		}
@@ -238,24 +233,19 @@ type unknownError struct{ err error }
 
 func (e *unknownError) Error() string { return e.err.Error() }
 
+// errNamed ends a walk: the blob is named.
+var errNamed = errors.New("named")
+
 // stillNamed reports whether the rows of a key name a blob now.
 func (a *Auditor) stillNamed(ctx context.Context, item *metapb.BlobItem, b *metapb.Blob) (bool, error) {
-	at := Position{item.Bucket, item.Key}
-	for after := []byte(nil); ; {
-		page, err := a.page(ctx, at, &metapb.ListBlobs{After: after, Limit: pageRows, OneKey: true})
-		if err != nil {
-			return false, err
+	err := a.walk(ctx, Position{item.Bucket, item.Key}, true, func(o *metapb.BlobItem) error {
+		if slices.ContainsFunc(o.Blobs, func(x *metapb.Blob) bool { return bytes.Equal(x.GetId(), b.Id) }) {
+			return errNamed
 		}
-		for _, o := range page.Blobs {
-			for _, x := range o.Blobs {
-				if bytes.Equal(x.Id, b.Id) {
-					return true, nil
-				}
-			}
-		}
-		if !page.Truncated || bytes.Compare(page.Next, after) <= 0 {
-			return false, nil
-		}
-		after = page.Next
+		return nil
+	})
+	if errors.Is(err, errNamed) {
+		return true, nil
 	}
+	return false, err
 }

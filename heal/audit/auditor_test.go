@@ -34,7 +34,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	a, err := audit.New(audit.Options{
-		Store: l.Meta, Topology: l.Topology, Fleet: l.Fleet(), Rate: 10_000,
+		Store: l.Meta, Topology: l.Topology, Fleet: l.Fleet(), Rate: 10_000, Now: time.Now,
 		Led: func() []audit.Position { return []audit.Position{{Bucket: 1}, {Bucket: 1, Key: []byte("m")}} },
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/contender/contender/disk"
+	"github.com/contender/contender/heal/pace"
 	"github.com/contender/contender/metashards"
 	"github.com/contender/contender/metashards/metapb"
 )
@@ -79,22 +80,10 @@ func (c *Collector) Deleted() (shards, bytes int64) { return c.shards.Load(), c.
 
 // Run makes passes until ctx ends.
 func (c *Collector) Run(ctx context.Context) {
-	for pause := min(c.o.Interval, FirstMax); wait(ctx, pause); pause = c.o.Interval {
+	for pause := min(c.o.Interval, FirstMax); pace.Wait(ctx, pause); pause = c.o.Interval {
 		if err := c.Pass(ctx); err != nil && ctx.Err() == nil {
 			c.o.Log.Warn("orphaned shards are not all found; the next pass goes on", "error", err)
 		}
-	}
-}
-
-// wait reports whether so much time has passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 
@@ -134,7 +123,7 @@ func (c *Collector) passDisk(ctx context.Context, d Disk) (n int, size int64, er
 			if err != nil {
 				failed = append(failed, err)
 			}
-			if !wait(ctx, time.Duration(len(batch))*time.Second/time.Duration(c.o.Rate)) {
+			if !pace.Wait(ctx, time.Duration(len(batch))*time.Second/time.Duration(c.o.Rate)) {
 				return n, size, ctx.Err()
 			}
 		}
